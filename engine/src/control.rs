@@ -1,0 +1,97 @@
+//! Pause, resume and cancel: one handle that every stage looks at between chunks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::{Error, Result};
+
+const RUNNING: u8 = 0;
+const PAUSED: u8 = 1;
+const CANCELLED: u8 = 2;
+
+/// A job's reins. Clones steer the same job. Cancel is final.
+#[derive(Clone, Default)]
+pub struct Control {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: AtomicU8,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Control {
+    /// A control whose job runs.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every stage stops at its next checkpoint until `resume` or `cancel`.
+    pub fn pause(&self) {
+        self.change(RUNNING, PAUSED);
+    }
+
+    /// Undoes `pause`.
+    pub fn resume(&self) {
+        self.change(PAUSED, RUNNING);
+    }
+
+    /// Every stage ends at its next checkpoint with `Error::Cancelled`.
+    pub fn cancel(&self) {
+        let _guard = self.shared.lock.lock();
+        self.shared.state.store(CANCELLED, Ordering::Release);
+        self.shared.changed.notify_all();
+    }
+
+    /// Whether the job is paused now.
+    pub fn is_paused(&self) -> bool {
+        self.shared.state.load(Ordering::Acquire) == PAUSED
+    }
+
+    /// Whether the job was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.state.load(Ordering::Acquire) == CANCELLED
+    }
+
+    /// Returns at once while running, blocks while paused, fails once cancelled.
+    /// One atomic load when running, so hot loops may call it for every chunk.
+    pub fn checkpoint(&self) -> Result<()> {
+        if self.shared.state.load(Ordering::Acquire) == RUNNING {
+            return Ok(());
+        }
+        let mut guard = self.shared.lock.lock();
+        loop {
+            match self.shared.state.load(Ordering::Acquire) {
+                RUNNING => return Ok(()),
+                CANCELLED => return Err(Error::Cancelled),
+                _ => self.shared.changed.wait(&mut guard),
+            }
+        }
+    }
+
+    /// Waits for `duration`, shorter if cancelled meanwhile.
+    pub fn sleep(&self, duration: Duration) -> Result<()> {
+        let deadline = std::time::Instant::now() + duration;
+        let mut guard = self.shared.lock.lock();
+        loop {
+            if self.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            if self.shared.changed.wait_until(&mut guard, deadline).timed_out() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn change(&self, from: u8, to: u8) {
+        let _guard = self.shared.lock.lock();
+        // A cancelled job stays cancelled, so only the expected state is left.
+        let _ = self.shared.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        self.shared.changed.notify_all();
+    }
+}

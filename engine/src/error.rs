@@ -1,0 +1,158 @@
+//! The engine's one error type. Every variant names what happened and where,
+//! and has a class, which is all that retry rules look at.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use keepwell_messages::ErrorClass;
+
+/// Short for results of the engine.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why the engine could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The location holds no `config`.
+    #[error("no repository at {location}")]
+    NoRepository {
+        /// The location as the user wrote it, without credentials.
+        location: String,
+    },
+    /// `init` on a location that already holds a `config`.
+    #[error("there is already a repository at {location}")]
+    RepositoryExists {
+        /// The location as the user wrote it, without credentials.
+        location: String,
+    },
+    /// No key of the repository opens with the given password.
+    #[error("wrong password: none of the {keys} keys opens with it")]
+    WrongPassword {
+        /// How many keys were tried.
+        keys: usize,
+    },
+    /// Another process holds a lock that excludes ours.
+    #[error("the repository is locked by process {pid} of {username} on {hostname}, since {since}")]
+    Locked {
+        /// Process id of the holder.
+        pid: u32,
+        /// Machine of the holder.
+        hostname: String,
+        /// User of the holder.
+        username: String,
+        /// When the lock was written, RFC 3339.
+        since: String,
+    },
+    /// Our own lock is gone or could not be refreshed in time; nothing more is written.
+    #[error("the lock on the repository was lost: {why}")]
+    LockLost {
+        /// What was found.
+        why: String,
+    },
+    /// A store answered with an error, or could not be reached.
+    #[error("cannot {operation} {path}: {source}")]
+    Store {
+        /// What was being done: `read`, `write`, `list`, `delete`.
+        operation: &'static str,
+        /// The object's path inside the repository.
+        path: String,
+        /// What the store said.
+        source: object_store::Error,
+        /// The class, decided by the store module.
+        class: ErrorClass,
+    },
+    /// A source could not be read at all (single unreadable files are report entries instead).
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Source {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A command that was to give the data failed.
+    #[error("{command} failed: {why}")]
+    SourceCommand {
+        /// The program's name, without its arguments.
+        command: String,
+        /// Its exit status and the end of what it wrote to stderr.
+        why: String,
+    },
+    /// A local file or folder that the engine writes (restore target, cache).
+    #[error("cannot {operation} {path}: {source}", path = path.display())]
+    Local {
+        /// What was being done.
+        operation: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An object of the repository is not what its name, MAC or format says.
+    #[error("{object} is damaged: {why}")]
+    Damaged {
+        /// Path or kind and id of the object.
+        object: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Something that was asked for by name is not there.
+    #[error("{what} not found")]
+    NotFound {
+        /// Kind and name.
+        what: String,
+    },
+    /// What was asked for cannot be done as asked.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store did not answer within the time allowed.
+    #[error("no answer to {operation} {path} within {} s", limit.as_secs())]
+    TimedOut {
+        /// What was being done.
+        operation: &'static str,
+        /// The object's path inside the repository.
+        path: String,
+        /// The time allowed.
+        limit: Duration,
+    },
+    /// `Control::cancel` was called.
+    #[error("cancelled")]
+    Cancelled,
+    /// A worker thread panicked.
+    #[error("a worker thread panicked: {0}")]
+    Crashed(String),
+}
+
+impl Error {
+    /// A damaged object, by its path or its kind and id.
+    pub fn damaged(object: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Damaged { object: object.into(), why: why.into() }
+    }
+
+    /// An error of a local file or folder.
+    pub fn local(operation: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+        Self::Local { operation, path: path.into(), source: source.into() }
+    }
+
+    /// The class that retry rules look at.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::NoRepository { .. }
+            | Self::RepositoryExists { .. }
+            | Self::NotFound { .. }
+            | Self::Invalid(_) => ErrorClass::Settings,
+            Self::WrongPassword { .. } => ErrorClass::Credentials,
+            Self::Locked { .. } | Self::LockLost { .. } | Self::Damaged { .. } => ErrorClass::Repository,
+            Self::Store { class, .. } => *class,
+            Self::Source { .. } | Self::SourceCommand { .. } => ErrorClass::Source,
+            Self::Local { source, .. } if is_full(source) => ErrorClass::Space,
+            Self::Local { .. } => ErrorClass::Source,
+            Self::TimedOut { .. } => ErrorClass::Network,
+            Self::Cancelled => ErrorClass::Cancelled,
+            Self::Crashed(_) => ErrorClass::Crash,
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

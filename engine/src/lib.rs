@@ -1,0 +1,15 @@
+//! Keepwell's backup work: sources, the archive pipeline, the repository in
+//! restic's format, restore and check.
+//!
+//! The engine never prints, never reads the environment or a home directory,
+//! never ends the process and does not know the actor system. Time comes in
+//! through [`clock::Clock`], pause and cancel through [`control::Control`].
+
+pub mod chunker;
+pub mod clock;
+pub mod control;
+pub mod error;
+pub mod format;
+pub mod id;
+pub mod source;
+pub mod store;

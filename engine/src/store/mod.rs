@@ -1,0 +1,1 @@
+//! Where a repository lies: any object store, seen as blocking calls on paths.
