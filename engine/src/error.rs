@@ -114,6 +114,9 @@ pub enum Error {
         /// The time allowed.
         limit: Duration,
     },
+    /// An upload failed earlier, in a thread of its own.
+    #[error("{0}")]
+    Upload(std::sync::Arc<Error>),
     /// `Control::cancel` was called.
     #[error("cancelled")]
     Cancelled,
@@ -147,6 +150,7 @@ impl Error {
             Self::Local { source, .. } if is_full(source) => ErrorClass::Space,
             Self::Local { .. } => ErrorClass::Source,
             Self::TimedOut { .. } => ErrorClass::Network,
+            Self::Upload(error) => error.class(),
             Self::Cancelled => ErrorClass::Cancelled,
             Self::Crashed(_) => ErrorClass::Crash,
         }

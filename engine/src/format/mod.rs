@@ -1,7 +1,18 @@
-//! What is stored, byte for byte as restic writes it: trees, nodes, snapshots.
+//! What is stored, byte for byte as restic writes it: config, keys, locks,
+//! packs, indexes, trees and snapshots. Encoding and decoding only, no I/O.
 
+mod config;
+mod index_file;
+mod key_file;
+mod lock_file;
 mod node;
+pub mod pack_header;
 mod timestamp;
 
+pub use config::Config;
+pub use index_file::{IndexFile, IndexedPack};
+pub use key_file::KeyFile;
+pub use lock_file::LockFile;
 pub use node::{ExtendedAttribute, Node, NodeKind, go_mode};
+pub use pack_header::{BlobKind, PackedBlob};
 pub use timestamp::Timestamp;

@@ -32,14 +32,19 @@ pub enum EntryContent {
 pub trait FileContent: Send {
     /// Opens it for reading from its beginning.
     fn open(&self) -> Result<Box<dyn Read + Send>>;
+
+    /// Whether its length is not known before it was read: a dump, a pipe.
+    fn is_stream(&self) -> bool {
+        false
+    }
 }
 
 /// A folder that can be listed.
 pub trait Folder: Send {
-    /// Its entries, sorted by the bytes of their names, no name twice.
+    /// Gives its entries one by one to `each`, sorted by the bytes of their names, no name twice.
     /// What cannot be read is told to `problems` and left out; what is excluded is left out.
-    /// An error means the folder itself could not be listed.
-    fn list(&self, problems: &dyn Problems) -> Result<Vec<Entry>>;
+    /// An error means that the folder itself could not be listed, or comes from `each`.
+    fn list(&self, problems: &dyn Problems, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()>;
 
     /// The path as a person knows it, for messages.
     fn display_path(&self) -> String;

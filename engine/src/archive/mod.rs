@@ -1,0 +1,345 @@
+//! The archive pipeline: from a source to a snapshot.
+//!
+//! As many workers as there are cores take units of work from one queue: a folder
+//! to list, a batch of small files, the next chunk of a large file. Each unit goes
+//! from the disk into a pack on one thread. Packs are uploaded beside that; a full
+//! upload queue holds the workers back, so memory is bounded whatever the input.
+//!
+//! Unreadable entries are reported and left out; anything that concerns the
+//! repository ends the backup, and what was stored until then is kept.
+
+mod buffer;
+mod large_file;
+mod open_tree;
+mod previous;
+mod queue;
+mod tally;
+mod worker;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use chrono::{DateTime, FixedOffset};
+use keepwell_messages::Stage;
+use parking_lot::Mutex;
+
+pub use previous::ChangeDetection;
+
+use crate::compress::Compression;
+use crate::compute::ComputeSlots;
+use crate::control::Control;
+use crate::error::{Error, Result};
+use crate::format::{Snapshot, SnapshotSummary};
+use crate::id::Id;
+use crate::report::{Counters, Meter, Problem, ReportSink, with_ticks};
+use crate::repository::{Recovered, Session, SnapshotChoice, Stored};
+use crate::source::{Problems, Source, Totals};
+use open_tree::OpenTree;
+use queue::{FolderWork, Queue};
+use tally::Tally;
+use worker::Worker;
+
+/// How to make a backup.
+#[derive(Clone, Debug, Default)]
+pub struct BackupOptions {
+    /// What the backup is compared with.
+    pub parent: Parent,
+    /// Tags of the snapshot.
+    pub tags: Vec<String>,
+    /// Exclude patterns, to be named in the snapshot.
+    pub excludes: Vec<String>,
+    /// The snapshot's host, if not this machine.
+    pub hostname: Option<String>,
+    /// The snapshot's time, if not now.
+    pub time: Option<DateTime<FixedOffset>>,
+    /// How hard to compress.
+    pub compression: Compression,
+    /// Which signs of a change are not looked at.
+    pub change_detection: ChangeDetection,
+    /// Named in the snapshot.
+    pub program_version: String,
+}
+
+/// What unchanged files are recognised by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Parent {
+    /// The latest snapshot of the same host and paths.
+    #[default]
+    Latest,
+    /// None: read everything.
+    Nothing,
+    /// This one.
+    Snapshot(Id),
+}
+
+/// What a backup did.
+#[derive(Clone, Debug)]
+pub struct BackupOutcome {
+    /// The snapshot's name.
+    pub id: Id,
+    /// The snapshot, its summary included.
+    pub snapshot: Snapshot,
+    /// Entries that could not be read and are not in the snapshot.
+    pub errors: u64,
+    /// What an unfinished attempt had left and was kept.
+    pub recovered: Recovered,
+}
+
+/// What all workers of one backup share.
+struct Archiver<'a> {
+    session: &'a Session,
+    options: &'a BackupOptions,
+    control: &'a Control,
+    compute: &'a ComputeSlots,
+    counters: &'a Counters,
+    problems: ToldProblems<'a>,
+    queue: Queue,
+    tally: Tally,
+    root: Mutex<Option<Id>>,
+}
+
+/// Backs up `source` as one snapshot. The session's index must be loaded.
+///
+/// Fails without a snapshot if the source cannot be read at all, the repository
+/// cannot be written to, or `control` cancels; packs that were stored stay, named
+/// by an index, and the next attempt builds on them.
+pub fn back_up(
+    session: &Session,
+    source: &dyn Source,
+    options: &BackupOptions,
+    control: &Control,
+    compute: &ComputeSlots,
+    sink: &dyn ReportSink,
+) -> Result<BackupOutcome> {
+    let started = session.repository().options().clock.now();
+    let counters = Counters::default();
+    let meter = Meter::new(&counters, control, sink);
+    let source_cancelled = AtomicBool::new(false);
+    let tick = || {
+        meter.report();
+        if let Err(error) = session.save_index_if_due() {
+            tracing::warn!(%error, "the index could not be saved yet");
+        }
+        if control.is_cancelled() && !source_cancelled.swap(true, Ordering::Relaxed) {
+            source.cancel();
+        }
+    };
+    let outcome = with_ticks(tick, || {
+        let mut backup = Backup { session, source, options, control, compute, counters: &counters, sink };
+        backup.run(started)
+    });
+    if outcome.is_err() && !matches!(outcome, Err(Error::LockLost { .. })) {
+        if !source_cancelled.swap(true, Ordering::Relaxed) {
+            source.cancel();
+        }
+        if let Err(error) = session.flush() {
+            tracing::warn!(%error, "what was read last could not be kept");
+        }
+    }
+    meter.report();
+    outcome
+}
+
+/// One backup, step by step.
+struct Backup<'a> {
+    session: &'a Session,
+    source: &'a dyn Source,
+    options: &'a BackupOptions,
+    control: &'a Control,
+    compute: &'a ComputeSlots,
+    counters: &'a Counters,
+    sink: &'a dyn ReportSink,
+}
+
+impl<'a> Backup<'a> {
+    fn run(&mut self, started: SystemTime) -> Result<BackupOutcome> {
+        let problems = ToldProblems { sink: self.sink, counters: self.counters };
+        self.counters.enter(Stage::Preparing);
+        self.source.prepare(self.control, &problems)?;
+        let recovered = self.session.recover(self.control)?;
+        let parent = self.find_parent()?;
+        self.counters.enter(Stage::Compressing);
+        let (tree, tally) = self.store_tree(parent.as_ref().and_then(|(_, snapshot)| snapshot.tree))?;
+        self.source.finish()?;
+        self.counters.enter(Stage::Uploading);
+        self.session.flush()?;
+        self.control.checkpoint()?;
+        let parent = parent.map(|(id, _)| id);
+        let snapshot = self.describe(tree, parent, started, &tally);
+        let sealed = self.session.seal_snapshot(&snapshot)?;
+        self.sink.snapshot_sealed(sealed.id)?;
+        let id = self.session.put_snapshot(sealed)?;
+        let errors = self.counters.errors.load(Ordering::Relaxed);
+        Ok(BackupOutcome { id, snapshot, errors, recovered })
+    }
+
+    fn find_parent(&self) -> Result<Option<(Id, Snapshot)>> {
+        let repository = self.session.repository();
+        match &self.options.parent {
+            Parent::Nothing => Ok(None),
+            Parent::Snapshot(id) => Ok(Some((*id, repository.read_snapshot(*id)?))),
+            Parent::Latest => {
+                let paths = self.source.paths();
+                let choice = SnapshotChoice { hosts: vec![self.hostname()], ..SnapshotChoice::default() };
+                let mut told = |id, error| tracing::warn!(%id, %error, "a snapshot cannot be read");
+                let mut snapshots = repository.snapshots(&choice, &mut told)?;
+                snapshots.retain(|(_, snapshot)| same_paths(&snapshot.paths, &paths));
+                Ok(snapshots.pop())
+            }
+        }
+    }
+
+    /// Reads the source and stores its tree.
+    fn store_tree(&self, previous: Option<Id>) -> Result<(Id, Tally)> {
+        let workers = self.compute.total();
+        let archiver = Archiver {
+            session: self.session,
+            options: self.options,
+            control: self.control,
+            compute: self.compute,
+            counters: self.counters,
+            problems: ToldProblems { sink: self.sink, counters: self.counters },
+            queue: Queue::new(workers),
+            tally: Tally::default(),
+            root: Mutex::new(None),
+        };
+        let folder = self.source.root()?;
+        let tree = OpenTree::new(None, String::new());
+        archiver.queue.push_folder(FolderWork { folder, tree, previous });
+        // Ends the count as soon as the backup itself is through or has failed.
+        let counting = Control::new();
+        std::thread::scope(|scope| {
+            if self.sink.wants_totals() {
+                scope.spawn(|| self.count_source(&counting));
+            }
+            std::thread::scope(|workers_scope| {
+                for _ in 0..workers {
+                    workers_scope.spawn(|| Worker::new(&archiver).run());
+                }
+            });
+            counting.cancel();
+        });
+        match (archiver.queue.take_failure(), archiver.root.into_inner()) {
+            (Some(error), _) => Err(error),
+            (None, Some(root)) => Ok((root, archiver.tally)),
+            (None, None) => Err(Error::Crashed("the source ended without a tree".into())),
+        }
+    }
+
+    fn count_source(&self, counting: &Control) {
+        let found = |totals: Totals| {
+            Counters::add(&self.counters.files_total, totals.files);
+            Counters::add(&self.counters.bytes_total, totals.bytes);
+        };
+        if self.source.count(counting, &found).is_ok() {
+            self.counters.finish_totals();
+        }
+    }
+
+    fn hostname(&self) -> String {
+        let identity = &self.session.repository().options().identity;
+        self.options.hostname.clone().unwrap_or_else(|| identity.hostname.clone())
+    }
+
+    fn describe(&self, tree: Id, parent: Option<Id>, started: SystemTime, tally: &Tally) -> Snapshot {
+        let repository = self.session.repository();
+        let options = repository.options();
+        let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let local = |time: SystemTime| {
+            let utc: DateTime<chrono::Utc> = time.into();
+            let offset = options.clock.local_offset_seconds(utc.timestamp());
+            crate::format::Timestamp {
+                seconds: utc.timestamp(),
+                nanoseconds: utc.timestamp_subsec_nanos(),
+                offset_seconds: offset,
+            }
+        };
+        let time = self.options.time.map_or_else(
+            || local(started),
+            |time| crate::format::Timestamp {
+                seconds: time.timestamp(),
+                nanoseconds: time.timestamp_subsec_nanos(),
+                offset_seconds: time.offset().local_minus_utc(),
+            },
+        );
+        let summary = SnapshotSummary {
+            backup_start: local(started),
+            backup_end: local(options.clock.now()),
+            files_new: get(&tally.files.new),
+            files_changed: get(&tally.files.changed),
+            files_unmodified: get(&tally.files.unmodified),
+            dirs_new: get(&tally.folders.new),
+            dirs_changed: get(&tally.folders.changed),
+            dirs_unmodified: get(&tally.folders.unmodified),
+            data_blobs: get(&tally.data_blobs),
+            tree_blobs: get(&tally.tree_blobs),
+            data_added: get(&tally.added_bytes),
+            data_added_packed: get(&tally.added_stored_bytes),
+            total_files_processed: tally.files.total(),
+            total_bytes_processed: get(&tally.processed_bytes),
+        };
+        Snapshot {
+            time,
+            parent,
+            tree: Some(tree),
+            paths: self.source.paths(),
+            hostname: self.hostname(),
+            username: options.identity.username.clone(),
+            uid: options.identity.uid,
+            gid: options.identity.gid,
+            excludes: self.options.excludes.clone(),
+            tags: self.options.tags.clone(),
+            program_version: self.options.program_version.clone(),
+            summary: Some(summary),
+            ..Snapshot::default()
+        }
+    }
+}
+
+impl Archiver<'_> {
+    fn set_root(&self, id: Id) {
+        *self.root.lock() = Some(id);
+    }
+
+    fn count_data(&self, plaintext_bytes: u64, stored: Stored) {
+        self.tally.count_blob(&self.tally.data_blobs, plaintext_bytes, stored);
+        Counters::add(&self.counters.bytes_done, plaintext_bytes);
+        if let Stored::New { stored_bytes } = stored {
+            Counters::add(&self.counters.bytes_new, plaintext_bytes);
+            Counters::add(&self.counters.bytes_stored, stored_bytes);
+        }
+    }
+
+    fn count_tree(&self, plaintext_bytes: u64, stored: Stored) {
+        self.tally.count_blob(&self.tally.tree_blobs, plaintext_bytes, stored);
+        if let Stored::New { stored_bytes } = stored {
+            Counters::add(&self.counters.bytes_stored, stored_bytes);
+        }
+    }
+}
+
+/// Tells problems to the sink and counts those that are errors.
+struct ToldProblems<'a> {
+    sink: &'a dyn ReportSink,
+    counters: &'a Counters,
+}
+
+impl Problems for ToldProblems<'_> {
+    fn unreadable(&self, path: &str, why: &str) {
+        Counters::add(&self.counters.errors, 1);
+        self.sink.problem(&Problem { path: path.into(), why: why.into(), is_error: true });
+    }
+
+    fn not_stored(&self, path: &str, why: &str) {
+        self.sink.problem(&Problem { path: path.into(), why: why.into(), is_error: false });
+    }
+}
+
+fn same_paths(left: &[String], right: &[String]) -> bool {
+    let sorted = |paths: &[String]| {
+        let mut paths = paths.to_vec();
+        paths.sort_unstable();
+        paths
+    };
+    sorted(left) == sorted(right)
+}

@@ -1,0 +1,382 @@
+//! One worker: takes work from the queue until there is none.
+//!
+//! A unit of work goes from the disk to a pack on one thread, in memory that the
+//! worker keeps, so a chunk stays in the cache from its reading to its sealing.
+
+use std::sync::Arc;
+
+use crate::archive::Archiver;
+use crate::archive::buffer::Buffer;
+use crate::archive::large_file::{Finished, LargeFile};
+use crate::archive::open_tree::{OpenTree, ParentSlot, Slot};
+use crate::archive::previous::{self, Previous};
+use crate::archive::queue::{FileWork, FolderWork, Work};
+use crate::chunker::Cutter;
+use crate::error::{Error, Result};
+use crate::format::{BlobKind, Node};
+use crate::id::Id;
+use crate::report::Counters;
+use crate::source::{Entry, EntryContent, Problems};
+
+/// Files beyond this are shared by the workers, chunk by chunk.
+const LARGE_FILE_BYTES: u64 = 8 << 20;
+/// Small files are handed out in batches of at most so many …
+const BATCH_FILES: usize = 32;
+/// … or so many bytes.
+const BATCH_BYTES: u64 = 1 << 20;
+
+/// A worker's memory.
+pub(super) struct Worker<'a> {
+    archiver: &'a Archiver<'a>,
+    buffer: Buffer,
+    sealed: Vec<u8>,
+    cutter: Cutter,
+}
+
+/// A file that one worker read whole.
+struct ReadFile {
+    size_bytes: u64,
+    content: Vec<Id>,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(archiver: &'a Archiver<'a>) -> Self {
+        let cutter = Cutter::new(archiver.session.repository().chunk_tables());
+        Self { archiver, buffer: Buffer::default(), sealed: Vec::new(), cutter }
+    }
+
+    /// Works until the queue is empty or something failed.
+    pub(super) fn run(mut self) {
+        /// A worker that panics must not leave the others waiting for it.
+        struct Guard<'a>(&'a Archiver<'a>);
+        impl Drop for Guard<'_> {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    self.0.queue.fail(Error::Crashed("while reading the source".into()));
+                }
+                self.0.queue.done();
+            }
+        }
+        while let Some(work) = self.archiver.queue.take() {
+            let _guard = Guard(self.archiver);
+            let outcome = match work {
+                Work::Files(batch) => self.store_files(batch),
+                Work::Large(file) => self.store_next_chunk(&file),
+                Work::Folder(folder) => self.list_folder(folder),
+            };
+            if let Err(error) = outcome {
+                self.archiver.queue.fail(error);
+            }
+        }
+    }
+
+    fn list_folder(&mut self, work: FolderWork) -> Result<()> {
+        self.archiver.control.checkpoint()?;
+        let mut previous = self.previous_entries(work.previous);
+        let mut folders = Vec::new();
+        let mut batch = Batch::default();
+        let tree = &work.tree;
+        let archiver = self.archiver;
+        let listed = work.folder.list(&archiver.problems, &mut |entry| {
+            archiver.control.checkpoint()?;
+            let before = previous.find(&entry.node.name);
+            self.place_entry(entry, before, tree, &mut batch, &mut folders)
+        });
+        match listed {
+            Ok(()) => {}
+            Err(error) if is_about_the_source(&error) => {
+                archiver.problems.unreadable(&work.folder.display_path(), &reason(&error));
+                if folders.is_empty() && batch.files.is_empty() && tree.parent.is_some() && !tree.has_entries() {
+                    return self.leave_out(tree);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        archiver.queue.push_folders(folders);
+        self.push_batch(batch)?;
+        match tree.finish_listing() {
+            Some(json) => self.close_tree(tree.clone(), json),
+            None => Ok(()),
+        }
+    }
+
+    fn previous_entries(&self, tree: Option<Id>) -> Previous {
+        let Some(id) = tree else { return Previous::default() };
+        match self.archiver.session.repository().read_tree(id) {
+            Ok(tree) => Previous::new(tree.nodes),
+            Err(error) => {
+                tracing::warn!(%error, "the parent snapshot's folder cannot be read; its files are read again");
+                Previous::default()
+            }
+        }
+    }
+
+    /// Decides what an entry needs: nothing more, reading, or listing.
+    fn place_entry(
+        &mut self,
+        entry: Entry,
+        before: Option<Node>,
+        tree: &Arc<OpenTree>,
+        batch: &mut Batch,
+        folders: &mut Vec<FolderWork>,
+    ) -> Result<()> {
+        let Entry { mut node, content } = entry;
+        match content {
+            EntryContent::Nothing => {
+                let slot = tree.add_slot();
+                self.fill(&slot, Some(&node))
+            }
+            EntryContent::Folder(folder) => {
+                let previous = before.and_then(|before| before.subtree);
+                let parent = ParentSlot { slot: tree.add_slot(), node, previous };
+                let tree = OpenTree::new(Some(parent), folder.display_path());
+                folders.push(FolderWork { folder, tree, previous });
+                Ok(())
+            }
+            EntryContent::File(content) => {
+                let slot = tree.add_slot();
+                if let Some(before) = &before
+                    && !content.is_stream()
+                    && previous::is_unchanged(&node, before, self.archiver.options.change_detection)
+                    && previous::is_stored(before, self.archiver.session.repository())
+                {
+                    node.content = before.content.clone();
+                    self.count_file(&node, true, true);
+                    Counters::add(&self.archiver.counters.bytes_done, node.size);
+                    return self.fill(&slot, Some(&node));
+                }
+                let work = FileWork { node, content, slot, had_previous: before.is_some() };
+                if work.content.is_stream() || work.node.size > LARGE_FILE_BYTES {
+                    return self.open_large(work);
+                }
+                if let Some(full) = batch.add(work) {
+                    self.push_batch(full)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn push_batch(&mut self, batch: Batch) -> Result<()> {
+        if batch.files.is_empty() {
+            return Ok(());
+        }
+        match self.archiver.queue.push_files(batch.files) {
+            Some(first) => self.store_files(first),
+            None => Ok(()),
+        }
+    }
+
+    fn store_files(&mut self, batch: Vec<FileWork>) -> Result<()> {
+        for file in batch {
+            self.archiver.control.checkpoint()?;
+            if self.archiver.queue.has_failed() {
+                return Ok(());
+            }
+            let _slot = self.archiver.compute.take();
+            self.store_file(file)?;
+        }
+        Ok(())
+    }
+
+    fn store_file(&mut self, work: FileWork) -> Result<()> {
+        let FileWork { mut node, content, slot, had_previous } = work;
+        match self.read_and_store(content.as_ref()) {
+            Ok(file) => {
+                node.size = file.size_bytes;
+                node.content = Some(file.content);
+                self.count_file(&node, had_previous, false);
+                self.fill(&slot, Some(&node))
+            }
+            Err(error) if is_about_the_source(&error) => {
+                self.archiver.problems.unreadable(&path_of(&slot.tree, &node), &reason(&error));
+                self.fill(&slot, None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_and_store(&mut self, content: &dyn crate::source::FileContent) -> Result<ReadFile> {
+        let mut reader = content.open()?;
+        let mut file = ReadFile { size_bytes: 0, content: Vec::new() };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        self.cutter.reset();
+        let outcome = loop {
+            if let Some(length) = self.cutter.find_cut(buffer.filled()) {
+                match self.store_data(&buffer.filled()[..length]) {
+                    Ok(id) => file.content.push(id),
+                    Err(error) => break Err(error),
+                }
+                file.size_bytes += length as u64;
+                buffer.remove_front(length);
+                continue;
+            }
+            match buffer.read_from(&mut reader) {
+                Ok(0) => break Ok(()),
+                Ok(_) => {}
+                Err(source) => break Err(Error::Source { path: Default::default(), source }),
+            }
+            if let Err(error) = self.archiver.control.checkpoint() {
+                break Err(error);
+            }
+        };
+        let outcome = outcome.and_then(|()| {
+            if !buffer.filled().is_empty() {
+                file.content.push(self.store_data(buffer.filled())?);
+                file.size_bytes += buffer.filled().len() as u64;
+            }
+            Ok(file)
+        });
+        self.buffer = buffer;
+        outcome
+    }
+
+    fn open_large(&mut self, work: FileWork) -> Result<()> {
+        let path = path_of(&work.slot.tree, &work.node);
+        match LargeFile::open(work, path.clone(), self.archiver.session.repository().chunk_tables()) {
+            Ok(file) => {
+                let mut first = self.archiver.queue.push_large(Arc::new(file));
+                // Too many are open: work on the oldest until it is done with.
+                while let Some(file) = first {
+                    self.store_next_chunk(&file)?;
+                    first = self.archiver.queue.large_if_too_many();
+                }
+                Ok(())
+            }
+            Err((error, slot)) if is_about_the_source(&error) => {
+                self.archiver.problems.unreadable(&path, &reason(&error));
+                self.fill(&slot, None)
+            }
+            Err((error, _)) => Err(error),
+        }
+    }
+
+    fn store_next_chunk(&mut self, file: &Arc<LargeFile>) -> Result<()> {
+        self.archiver.control.checkpoint()?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let Some(chunk) = file.next_chunk(&mut buffer) else {
+            self.buffer = buffer;
+            self.archiver.queue.forget_large(file);
+            return self.finish_large(file, file.finish_if_done());
+        };
+        let stored = {
+            let _slot = self.archiver.compute.take();
+            self.store_data(&buffer.filled()[..chunk.length])
+        };
+        self.buffer = buffer;
+        self.finish_large(file, file.chunk_stored(&chunk, stored?))
+    }
+
+    fn finish_large(&mut self, file: &LargeFile, finished: Finished) -> Result<()> {
+        match finished {
+            Finished::NotYet => Ok(()),
+            Finished::Whole(node) => {
+                self.count_file(&node, file.had_previous, false);
+                self.fill(&file.slot, Some(&node))
+            }
+            Finished::Unreadable(error) => {
+                self.archiver.problems.unreadable(&file.path, &reason(&error));
+                self.fill(&file.slot, None)
+            }
+        }
+    }
+
+    fn store_data(&mut self, plaintext: &[u8]) -> Result<Id> {
+        let id = Id::of(plaintext);
+        let archiver = self.archiver;
+        let stored = archiver.session.store_blob(
+            BlobKind::Data,
+            id,
+            plaintext,
+            archiver.options.compression,
+            &mut self.sealed,
+        )?;
+        archiver.count_data(plaintext.len() as u64, stored);
+        Ok(id)
+    }
+
+    /// Puts an entry in its place and closes every folder that this completes.
+    fn fill(&mut self, slot: &Slot, node: Option<&Node>) -> Result<()> {
+        match slot.fill(node) {
+            Some(json) => self.close_tree(slot.tree.clone(), json),
+            None => Ok(()),
+        }
+    }
+
+    /// A folder that could not be listed at all is left out, as restic does.
+    fn leave_out(&mut self, tree: &OpenTree) -> Result<()> {
+        match &tree.parent {
+            Some(parent) => self.fill(&parent.slot, None),
+            None => Ok(()),
+        }
+    }
+
+    fn close_tree(&mut self, tree: Arc<OpenTree>, json: Vec<u8>) -> Result<()> {
+        let (mut tree, mut json) = (tree, json);
+        loop {
+            let id = Id::of(&json);
+            let archiver = self.archiver;
+            let stored = archiver.session.store_blob(
+                BlobKind::Tree,
+                id,
+                &json,
+                archiver.options.compression,
+                &mut self.sealed,
+            )?;
+            archiver.count_tree(json.len() as u64, stored);
+            let Some(parent) = &tree.parent else {
+                archiver.set_root(id);
+                return Ok(());
+            };
+            archiver.tally.folders.count(parent.previous.is_some(), parent.previous == Some(id));
+            let mut node = parent.node.clone();
+            node.subtree = Some(id);
+            match parent.slot.fill(Some(&node)) {
+                Some(parents_json) => json = parents_json,
+                None => return Ok(()),
+            }
+            tree = parent.slot.tree.clone();
+        }
+    }
+
+    fn count_file(&self, node: &Node, had_previous: bool, unmodified: bool) {
+        self.archiver.tally.files.count(had_previous, unmodified);
+        Counters::add(&self.archiver.tally.processed_bytes, node.size);
+        Counters::add(&self.archiver.counters.files_done, 1);
+    }
+}
+
+/// Small files on their way into the queue.
+#[derive(Default)]
+struct Batch {
+    files: Vec<FileWork>,
+    bytes: u64,
+}
+
+impl Batch {
+    /// Adds a file; returns a full batch.
+    fn add(&mut self, work: FileWork) -> Option<Batch> {
+        self.bytes += work.node.size;
+        self.files.push(work);
+        let full = self.files.len() >= BATCH_FILES || self.bytes >= BATCH_BYTES;
+        full.then(|| std::mem::take(self))
+    }
+}
+
+/// Errors of single entries are told and the backup goes on; all others end it.
+fn is_about_the_source(error: &Error) -> bool {
+    matches!(error, Error::Source { .. })
+}
+
+/// The reason without the path, which the report names beside it.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Source { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn path_of(tree: &OpenTree, node: &Node) -> String {
+    format!("{}/{}", tree.path.trim_end_matches('/'), String::from_utf8_lossy(&node.name))
+}

@@ -1,0 +1,124 @@
+//! zstd for blobs and for unpacked files, with contexts that are made once a thread.
+
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
+
+use crate::error::{Error, Result};
+
+/// How hard to compress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Store data blobs as they are; trees and indexes are compressed all the same.
+    Off,
+    /// zstd level 1.
+    Fastest,
+    /// zstd level 3.
+    #[default]
+    Auto,
+    /// zstd level 7.
+    Better,
+    /// zstd level 12.
+    Max,
+}
+
+impl Compression {
+    /// zstd's level; `None` for off.
+    pub fn level(self) -> Option<i32> {
+        match self {
+            Self::Off => None,
+            Self::Fastest => Some(1),
+            Self::Auto => Some(DEFAULT_LEVEL),
+            Self::Better => Some(7),
+            Self::Max => Some(12),
+        }
+    }
+}
+
+/// zstd's own default, and restic's `auto`.
+pub const DEFAULT_LEVEL: i32 = 3;
+
+struct Contexts {
+    compressor: Option<(i32, Compressor<'static>)>,
+    decompressor: Option<Decompressor<'static>>,
+}
+
+thread_local! {
+    static CONTEXTS: RefCell<Contexts> = const { RefCell::new(Contexts { compressor: None, decompressor: None }) };
+}
+
+/// Appends the zstd frame of `plaintext` to `out` and returns its length.
+pub fn append_compressed(plaintext: &[u8], level: i32, out: &mut Vec<u8>) -> Result<usize> {
+    CONTEXTS.with_borrow_mut(|contexts| {
+        let compressor = match &mut contexts.compressor {
+            Some((made_for, compressor)) if *made_for == level => compressor,
+            slot => {
+                let made = Compressor::new(level).map_err(failed)?;
+                &mut slot.insert((level, made)).1
+            }
+        };
+        let start = out.len();
+        out.resize(start + zstd::zstd_safe::compress_bound(plaintext.len()), 0);
+        let written = compressor.compress_to_buffer(plaintext, &mut out[start..]).map_err(failed)?;
+        out.truncate(start + written);
+        Ok(written)
+    })
+}
+
+/// Decompresses one frame whose plaintext is `length` bytes long, into `out` (cleared first).
+/// `None` if it is damaged or of another length; never more than `length` bytes are written.
+pub fn decompress_exact(frame: &[u8], length: usize, out: &mut Vec<u8>) -> Option<()> {
+    out.clear();
+    out.resize(length, 0);
+    let written = CONTEXTS.with_borrow_mut(|contexts| {
+        let decompressor = match &mut contexts.decompressor {
+            Some(decompressor) => decompressor,
+            slot => slot.insert(Decompressor::new().ok()?),
+        };
+        decompressor.decompress_to_buffer(frame, out.as_mut_slice()).ok()
+    })?;
+    (written == length).then_some(())
+}
+
+/// Decompresses a frame of unknown length, at most `length_max` bytes.
+/// `None` if it is damaged or longer.
+pub fn decompress_bounded(frame: &[u8], length_max: usize) -> Option<Vec<u8>> {
+    use std::io::Read;
+    let mut plaintext = Vec::new();
+    let decoder = zstd::stream::read::Decoder::with_buffer(frame).ok()?;
+    decoder.take(length_max as u64 + 1).read_to_end(&mut plaintext).ok()?;
+    (plaintext.len() <= length_max).then_some(plaintext)
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::Crashed(format!("zstd: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_and_refuses_other_lengths() {
+        for plaintext in [&b""[..], b"a", &[7; 100_000]] {
+            let mut frame = b"kept".to_vec();
+            let written = append_compressed(plaintext, 3, &mut frame).expect("compresses");
+            assert_eq!(written, frame.len() - 4);
+            let mut out = Vec::new();
+            assert_eq!(decompress_exact(&frame[4..], plaintext.len(), &mut out), Some(()));
+            assert_eq!(out, plaintext);
+            assert_eq!(decompress_exact(&frame[4..], plaintext.len() + 1, &mut out), None);
+            assert_eq!(decompress_bounded(&frame[4..], plaintext.len()).as_deref(), Some(plaintext));
+        }
+    }
+
+    #[test]
+    fn a_bomb_stops_at_its_bound() {
+        let mut frame = Vec::new();
+        append_compressed(&vec![0; 64 << 20], 3, &mut frame).expect("compresses");
+        assert!(frame.len() < 10_000);
+        let mut out = Vec::new();
+        assert_eq!(decompress_exact(&frame, 1000, &mut out), None);
+        assert_eq!(decompress_bounded(&frame, 1000), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! Packs being filled: two open at once for each kind, blobs spread at random.
+//!
+//! The spreading hides where a file was cut (restic: `internal/repository/packer_manager.go`).
+//! Nothing here talks to a store.
+
+use parking_lot::Mutex;
+
+use crate::crypto::{self, SealingKey};
+use crate::error::{Error, Result};
+use crate::format::{BlobKind, IndexedPack, PackedBlob, pack_header};
+use crate::id::Id;
+
+/// How large a pack is wished to be; the last blob may go beyond (restic's default).
+pub const PACK_BYTES_DEFAULT: u32 = 16 << 20;
+/// Smallest and largest wish (restic's bounds).
+pub const PACK_BYTES_MIN: u32 = 4 << 20;
+/// The largest wish.
+pub const PACK_BYTES_MAX: u32 = 128 << 20;
+/// Open packs of one kind.
+const OPEN_PACKS: usize = 2;
+/// Buffers kept for the next packs: faulting fresh memory in costs as much as copying.
+const SPARE_BUFFERS_MAX: usize = 4;
+
+/// A pack that takes blobs.
+pub struct OpenPack {
+    bytes: Vec<u8>,
+    blobs: Vec<PackedBlob>,
+    header_bytes: usize,
+}
+
+/// A pack with its header, named by its digest.
+pub struct SealedPack {
+    /// What the index says of it.
+    pub entry: IndexedPack,
+    /// The whole file.
+    pub bytes: Vec<u8>,
+}
+
+impl OpenPack {
+    fn append(&mut self, blob: BlobToPack<'_>) {
+        let packed = PackedBlob {
+            id: blob.id,
+            kind: blob.kind,
+            offset_bytes: self.bytes.len() as u32,
+            length_bytes: blob.sealed.len() as u32,
+            uncompressed_bytes: blob.uncompressed_bytes,
+        };
+        self.header_bytes += packed.header_entry_bytes();
+        self.bytes.extend_from_slice(blob.sealed);
+        self.blobs.push(packed);
+    }
+
+    fn merge(&mut self, other: &OpenPack) {
+        let shift = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(&other.bytes);
+        self.header_bytes += other.header_bytes;
+        self.blobs.extend(
+            other.blobs.iter().map(|blob| PackedBlob { offset_bytes: blob.offset_bytes + shift, ..*blob }),
+        );
+    }
+
+    /// The blobs it holds.
+    pub fn blobs(&self) -> &[PackedBlob] {
+        &self.blobs
+    }
+
+    /// Closes the pack: appends its sealed header and names it by its digest.
+    pub fn seal(mut self, key: &SealingKey) -> Result<SealedPack> {
+        let header = key.seal(&pack_header::encode(&self.blobs))?;
+        self.bytes.extend_from_slice(&header);
+        self.bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
+        let entry = IndexedPack { id: Id::of(&self.bytes), blobs: self.blobs };
+        Ok(SealedPack { entry, bytes: self.bytes })
+    }
+}
+
+/// One sealed blob on its way into a pack.
+#[derive(Clone, Copy)]
+pub struct BlobToPack<'a> {
+    /// What it is.
+    pub kind: BlobKind,
+    /// Digest of its plaintext.
+    pub id: Id,
+    /// What is stored.
+    pub sealed: &'a [u8],
+    /// Length of the plaintext if it is compressed, else zero.
+    pub uncompressed_bytes: u32,
+}
+
+/// The open packs of both kinds.
+pub struct Packer {
+    pack_bytes: usize,
+    data: [Mutex<Option<OpenPack>>; OPEN_PACKS],
+    trees: [Mutex<Option<OpenPack>>; OPEN_PACKS],
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Packer {
+    /// A packer for packs of some `pack_bytes`, brought within restic's bounds.
+    pub fn new(pack_bytes: u32) -> Self {
+        Self {
+            pack_bytes: pack_bytes.clamp(PACK_BYTES_MIN, PACK_BYTES_MAX) as usize,
+            data: Default::default(),
+            trees: Default::default(),
+            spare: Mutex::default(),
+        }
+    }
+
+    /// Adds a blob to one of the open packs; returns the pack if that filled it.
+    /// A blob as large as a pack gets one for itself.
+    pub fn add(&self, blob: BlobToPack<'_>) -> Result<Option<OpenPack>> {
+        if blob.sealed.len() >= self.pack_bytes {
+            let mut alone = self.open_pack();
+            alone.append(blob);
+            return Ok(Some(alone));
+        }
+        let mut random = [0u8];
+        crypto::fill_random(&mut random)?;
+        let mut place = self.packs(blob.kind)[usize::from(random[0]) % OPEN_PACKS].lock();
+        let pack = place.get_or_insert_with(|| self.open_pack());
+        pack.append(blob);
+        let full =
+            pack.bytes.len() >= self.pack_bytes || pack.header_bytes + 64 > pack_header::HEADER_BYTES_MAX;
+        Ok(if full { place.take() } else { None })
+    }
+
+    /// Closes what is open: packs that fit into one are merged, so that a small
+    /// backup does not tell the sizes of its blobs.
+    pub fn take_open(&self) -> Vec<OpenPack> {
+        let mut taken: Vec<OpenPack> = Vec::new();
+        for kind in [BlobKind::Data, BlobKind::Tree] {
+            let mut of_kind: Vec<OpenPack> =
+                self.packs(kind).iter().filter_map(|place| place.lock().take()).collect();
+            if let [first, second] = of_kind.as_mut_slice()
+                && first.bytes.len() + second.bytes.len() < self.pack_bytes
+            {
+                first.merge(second);
+                if let Some(merged) = of_kind.pop() {
+                    self.give_back(merged.bytes);
+                }
+            }
+            taken.append(&mut of_kind);
+        }
+        taken
+    }
+
+    /// Takes a buffer back for the next pack.
+    pub fn give_back(&self, mut buffer: Vec<u8>) {
+        let mut spare = self.spare.lock();
+        if spare.len() < SPARE_BUFFERS_MAX {
+            buffer.clear();
+            spare.push(buffer);
+        }
+    }
+
+    /// Lets spare memory go, when nothing is being written.
+    pub fn forget_spare(&self) {
+        self.spare.lock().clear();
+    }
+
+    fn open_pack(&self) -> OpenPack {
+        let bytes = self.spare.lock().pop().unwrap_or_default();
+        OpenPack { bytes, blobs: Vec::new(), header_bytes: 0 }
+    }
+
+    fn packs(&self, kind: BlobKind) -> &[Mutex<Option<OpenPack>>; OPEN_PACKS] {
+        match kind {
+            BlobKind::Data => &self.data,
+            BlobKind::Tree => &self.trees,
+        }
+    }
+}
+
+/// Reads a pack's header from its end. `read_tail(n)` gives the last `n` bytes, or fewer if the pack is shorter.
+pub fn read_header(
+    name: &str,
+    pack_bytes: u64,
+    key: &SealingKey,
+    mut read_tail: impl FnMut(u64) -> Result<bytes::Bytes>,
+) -> Result<Vec<PackedBlob>> {
+    let length_bytes = pack_header::LENGTH_FIELD_BYTES as u64;
+    let mut tail = read_tail(FIRST_TAIL_BYTES.min(pack_bytes))?;
+    let Some((_, length_field)) = tail.split_last_chunk::<4>() else {
+        return Err(Error::damaged(name, "it is too short for a pack"));
+    };
+    let header_bytes = u64::from(u32::from_le_bytes(*length_field));
+    let available = pack_bytes.saturating_sub(length_bytes).min(pack_header::HEADER_BYTES_MAX as u64);
+    if header_bytes < crypto::OVERHEAD_BYTES as u64 || header_bytes > available {
+        let error = pack_header::PackHeaderError::Length { claimed: header_bytes, available };
+        return Err(Error::damaged(name, error.to_string()));
+    }
+    if header_bytes + length_bytes > tail.len() as u64 {
+        tail = read_tail(header_bytes + length_bytes)?;
+    }
+    let wanted = (header_bytes + length_bytes) as usize;
+    let start = tail.len().checked_sub(wanted).ok_or_else(|| Error::damaged(name, "it is shorter than listed"))?;
+    let sealed = &tail[start..tail.len() - pack_header::LENGTH_FIELD_BYTES];
+    let header = key.open(sealed).map_err(|error| Error::damaged(name, format!("header: {error}")))?;
+    pack_header::decode(&header, pack_bytes - wanted as u64)
+        .map_err(|error| Error::damaged(name, error.to_string()))
+}
+
+/// Read at once from a pack's end: enough for the headers of most (restic: `eagerEntries`).
+const FIRST_TAIL_BYTES: u64 = 16 << 10;

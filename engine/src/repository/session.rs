@@ -1,0 +1,298 @@
+//! One use of an open repository: holds the lock, sees a fresh index, may write.
+//!
+//! Invariants: a pack is stored before an index names it, an index before a
+//! snapshot relies on it; before each write the lock is known to be held. A blob
+//! is claimed by one writer; all others that come upon it rely on that writer,
+//! and learn in [`Session::flush`] if it failed.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::compress::{self, Compression};
+use crate::crypto;
+use crate::error::{Error, Result};
+use crate::format::{BlobKind, IndexedPack, Snapshot};
+use crate::id::Id;
+use crate::repository::Repository;
+use crate::repository::files::FileKind;
+use crate::repository::lock::{LockSurroundings, RepositoryLock};
+use crate::repository::packer::{BlobToPack, OpenPack, Packer};
+
+/// One user of a repository. While a session lives, the lock is held.
+pub struct Session {
+    repository: Arc<Repository>,
+    lock: Option<Arc<RepositoryLock>>,
+    failures_before: u64,
+    surroundings: LockSurroundings,
+}
+
+/// A snapshot that is ready to be stored: its name is known before it is there.
+pub struct SealedSnapshot {
+    /// The name it will have.
+    pub id: Id,
+    bytes: Bytes,
+}
+
+/// What happened to a blob that was to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// The repository has it, or is about to.
+    Known,
+    /// It is new and takes so many bytes in its pack.
+    New {
+        /// Sealed bytes.
+        stored_bytes: u64,
+    },
+}
+
+impl Session {
+    pub(crate) fn new(
+        repository: Arc<Repository>,
+        lock: Option<Arc<RepositoryLock>>,
+        surroundings: LockSurroundings,
+    ) -> Self {
+        let failures_before = repository.uploads.failures();
+        Self { repository, lock, failures_before, surroundings }
+    }
+
+    /// The repository.
+    pub fn repository(&self) -> &Arc<Repository> {
+        &self.repository
+    }
+
+    /// What was found when the lock was taken.
+    pub fn surroundings(&self) -> LockSurroundings {
+        self.surroundings
+    }
+
+    /// Fails unless this session may write now.
+    pub fn ensure_writable(&self) -> Result<()> {
+        match &self.lock {
+            Some(lock) => lock.ensure_held(),
+            None => Err(Error::Invalid("the repository was opened for reading only".into())),
+        }
+    }
+
+    /// Stores a blob unless the repository has it. `scratch` is working memory, kept between calls.
+    pub fn store_blob(
+        &self,
+        kind: BlobKind,
+        id: Id,
+        plaintext: &[u8],
+        compression: Compression,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Stored> {
+        let Some(claim) = self.claim(kind, id) else { return Ok(Stored::Known) };
+        let uncompressed_bytes = self.seal_blob(kind, plaintext, compression, scratch)?;
+        let blob = BlobToPack { kind, id, sealed: scratch, uncompressed_bytes };
+        self.repository.uploads.ensure_none_since(self.failures_before)?;
+        let full = self.repository.packer.add(blob)?;
+        claim.keep();
+        if let Some(pack) = full {
+            self.upload(pack)?;
+        }
+        Ok(Stored::New { stored_bytes: scratch.len() as u64 })
+    }
+
+    /// When this session's lock was written, if it holds one.
+    pub(crate) fn lock_written(&self) -> Option<std::time::SystemTime> {
+        self.lock.as_ref().map(|lock| lock.written())
+    }
+
+    /// Compresses and seals into `scratch`; returns the length to note in the index, zero if not compressed.
+    fn seal_blob(
+        &self,
+        kind: BlobKind,
+        plaintext: &[u8],
+        compression: Compression,
+        scratch: &mut Vec<u8>,
+    ) -> Result<u32> {
+        scratch.clear();
+        scratch.resize(crypto::NONCE_BYTES, 0);
+        let level = match (self.repository.files.version(), kind) {
+            (..=1, _) => None,
+            // Trees are text of the engine's own making: always worth compressing.
+            (_, BlobKind::Tree) => Some(compression.level().unwrap_or(compress::DEFAULT_LEVEL)),
+            (_, BlobKind::Data) => compression.level(),
+        };
+        let mut uncompressed_bytes = 0;
+        if let Some(level) = level
+            && !plaintext.is_empty()
+        {
+            let written = compress::append_compressed(plaintext, level, scratch)?;
+            if written < plaintext.len() {
+                uncompressed_bytes = plaintext.len() as u32;
+            } else {
+                scratch.truncate(crypto::NONCE_BYTES);
+            }
+        }
+        if uncompressed_bytes == 0 {
+            scratch.extend_from_slice(plaintext);
+        }
+        self.repository.files.key().seal_in_place(scratch)?;
+        Ok(uncompressed_bytes)
+    }
+
+    /// Makes sure that everything this session stored or relied on is in the
+    /// repository and in an index. What is open is closed, so call it rarely.
+    pub fn flush(&self) -> Result<()> {
+        for pack in self.repository.packer.take_open() {
+            self.upload(pack)?;
+        }
+        self.repository.uploads.wait_for_all(self.failures_before)?;
+        self.save_index()
+    }
+
+    /// Writes an index of the packs that landed since the last one, if enough did or it is time.
+    pub fn save_index_if_due(&self) -> Result<()> {
+        if self.repository.pending_index.lock().is_due() { self.save_index() } else { Ok(()) }
+    }
+
+    /// Seals a snapshot. Everything it relies on must be flushed before it is put.
+    pub fn seal_snapshot(&self, snapshot: &Snapshot) -> Result<SealedSnapshot> {
+        let (id, bytes) = self.repository.files.seal(&snapshot.to_json())?;
+        Ok(SealedSnapshot { id, bytes })
+    }
+
+    /// Stores a sealed snapshot.
+    pub fn put_snapshot(&self, sealed: SealedSnapshot) -> Result<Id> {
+        self.ensure_writable()?;
+        self.repository.files.store().write(&FileKind::Snapshot.path(sealed.id), sealed.bytes)?;
+        Ok(sealed.id)
+    }
+
+    /// Adds packs that are stored already but that no index names.
+    pub(crate) fn adopt_packs(&self, packs: Vec<IndexedPack>) -> Result<()> {
+        for pack in packs {
+            self.repository.note_stored(pack);
+            self.save_index_if_due()?;
+        }
+        self.save_index()
+    }
+
+    fn save_index(&self) -> Result<()> {
+        // The lock on what is pending is kept while writing: two sessions that end
+        // together must each find their packs indexed when they return.
+        let mut pending = self.repository.pending_index.lock();
+        let Some(file) = pending.file() else { return Ok(()) };
+        self.ensure_writable()?;
+        let id = self.repository.files.write(FileKind::Index, &file.to_json())?;
+        self.repository.note_index_written(id, file);
+        pending.clear();
+        Ok(())
+    }
+
+    /// `None` if the blob is known; else nobody else stores it until the claim ends.
+    fn claim(&self, kind: BlobKind, id: Id) -> Option<Claim<'_>> {
+        if self.repository.index().contains(kind, &id) {
+            return None;
+        }
+        let mut in_flight = self.repository.in_flight.lock();
+        // A pack that lands enters the index first and leaves `in_flight` second,
+        // so a blob is never seen in neither.
+        if self.repository.index().contains(kind, &id) || !in_flight.insert((kind, id)) {
+            return None;
+        }
+        Some(Claim { session: self, kind, id, kept: false })
+    }
+
+    fn upload(&self, pack: OpenPack) -> Result<()> {
+        let repository = self.repository.clone();
+        let lock = self.lock.clone();
+        let sealed = pack.seal(repository.files.key())?;
+        let ticket = repository.uploads.begin();
+        let work = UploadWork { repository, ticket, entry: sealed.entry, done: false };
+        let body = Bytes::from_owner(PackBuffer { bytes: sealed.bytes, packer: self.repository.packer.clone() });
+        std::thread::Builder::new()
+            .name("keepwell-upload".into())
+            .spawn(move || work.run(body, lock.as_deref()))
+            .map(drop)
+            .map_err(|error| Error::Crashed(format!("no thread for an upload: {error}")))
+    }
+}
+
+/// One pack on its way. Dropped before it landed, it counts as failed.
+struct UploadWork {
+    repository: Arc<Repository>,
+    ticket: u64,
+    entry: IndexedPack,
+    done: bool,
+}
+
+impl UploadWork {
+    fn run(mut self, body: Bytes, lock: Option<&RepositoryLock>) {
+        let outcome = self.store(body, lock);
+        self.finish(outcome);
+    }
+
+    fn store(&self, body: Bytes, lock: Option<&RepositoryLock>) -> Result<()> {
+        let Some(lock) = lock else {
+            return Err(Error::Invalid("the repository was opened for reading only".into()));
+        };
+        lock.ensure_held()?;
+        self.repository.files.store().write(&FileKind::Pack.path(self.entry.id), body)?;
+        self.repository.note_stored(self.entry.clone());
+        Ok(())
+    }
+
+    fn finish(&mut self, outcome: Result<()>) {
+        self.done = true;
+        let mut in_flight = self.repository.in_flight.lock();
+        for blob in &self.entry.blobs {
+            in_flight.remove(&(blob.kind, blob.id));
+        }
+        drop(in_flight);
+        self.repository.uploads.end(self.ticket, outcome);
+    }
+}
+
+impl Drop for UploadWork {
+    fn drop(&mut self) {
+        if !self.done {
+            self.finish(Err(Error::Crashed("an upload ended without an outcome".into())));
+        }
+    }
+}
+
+/// A pack's memory, which goes back to the packer once the store has no use for it.
+struct PackBuffer {
+    bytes: Vec<u8>,
+    packer: Arc<Packer>,
+}
+
+impl AsRef<[u8]> for PackBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for PackBuffer {
+    fn drop(&mut self) {
+        self.packer.give_back(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// The right to store a blob. Dropped without `keep`, whoever relied on it learns of it.
+struct Claim<'a> {
+    session: &'a Session,
+    kind: BlobKind,
+    id: Id,
+    kept: bool,
+}
+
+impl Claim<'_> {
+    fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            let repository = &self.session.repository;
+            repository.in_flight.lock().remove(&(self.kind, self.id));
+            repository.uploads.fail(Error::Crashed(format!("blob {} was given up", self.id)));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Snapshots: all of them, and the one that a person means.
+
+use crate::error::{Error, Result};
+use crate::format::Snapshot;
+use crate::id::Id;
+use crate::repository::Repository;
+use crate::repository::files::FileKind;
+
+/// Which snapshots are meant; empty lists mean any.
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotChoice {
+    /// One of these hosts.
+    pub hosts: Vec<String>,
+    /// All tags of one of these lists.
+    pub tags: Vec<Vec<String>>,
+    /// All of these paths.
+    pub paths: Vec<String>,
+}
+
+impl SnapshotChoice {
+    /// Whether `snapshot` is meant.
+    pub fn contains(&self, snapshot: &Snapshot) -> bool {
+        let host = self.hosts.is_empty() || self.hosts.contains(&snapshot.hostname);
+        let has_all = |tags: &Vec<String>| tags.iter().all(|tag| snapshot.tags.contains(tag));
+        let tags = self.tags.is_empty() || self.tags.iter().any(has_all);
+        host && tags && self.paths.iter().all(|path| snapshot.paths.contains(path))
+    }
+}
+
+impl Repository {
+    /// Reads one snapshot.
+    pub fn read_snapshot(&self, id: Id) -> Result<Snapshot> {
+        let json = self.files.read(FileKind::Snapshot, id)?;
+        Snapshot::from_json(&json)
+            .map_err(|error| Error::damaged(FileKind::Snapshot.path(id), error.to_string()))
+    }
+
+    /// All snapshots that are meant, the oldest first. One that cannot be read is
+    /// told to `unreadable` and left out.
+    pub fn snapshots(
+        &self,
+        choice: &SnapshotChoice,
+        unreadable: &mut dyn FnMut(Id, Error),
+    ) -> Result<Vec<(Id, Snapshot)>> {
+        let mut snapshots = Vec::new();
+        for id in self.files.ids(FileKind::Snapshot)? {
+            match self.read_snapshot(id) {
+                Ok(snapshot) if choice.contains(&snapshot) => snapshots.push((id, snapshot)),
+                Ok(_) => {}
+                // Removed since it was listed.
+                Err(error) if error.is_not_found() => {}
+                Err(error @ Error::Damaged { .. }) => unreadable(id, error),
+                Err(error) => return Err(error),
+            }
+        }
+        snapshots.sort_by_cached_key(|(id, snapshot)| (snapshot.time.instant(), *id));
+        Ok(snapshots)
+    }
+
+    /// The file of this kind whose id begins with `prefix`, if exactly one does.
+    pub fn find_id(&self, kind: FileKind, prefix: &str) -> Result<Id> {
+        let what = || format!("{} {prefix}", kind.folder().trim_end_matches('s'));
+        let well_formed = !prefix.is_empty() && prefix.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if !well_formed {
+            return Err(Error::NotFound { what: what() });
+        }
+        let prefix = prefix.to_ascii_lowercase();
+        let mut found: Vec<Id> = self.files.ids(kind)?;
+        found.retain(|id| id.to_hex().starts_with(&prefix));
+        match found.as_slice() {
+            [id] => Ok(*id),
+            [] => Err(Error::NotFound { what: what() }),
+            several => {
+                Err(Error::Invalid(format!("{} is ambiguous: {} begin with it", what(), several.len())))
+            }
+        }
+    }
+
+    /// The snapshot that `name` means: `latest` among those chosen, or the beginning of an id.
+    pub fn find_snapshot(&self, name: &str, choice: &SnapshotChoice) -> Result<(Id, Snapshot)> {
+        if name != "latest" {
+            let id = self.find_id(FileKind::Snapshot, name)?;
+            return Ok((id, self.read_snapshot(id)?));
+        }
+        let mut damaged = None;
+        let latest = self.snapshots(choice, &mut |_, error| damaged = Some(error))?.pop();
+        match (latest, damaged) {
+            (Some(found), _) => Ok(found),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(Error::NotFound { what: "a snapshot".into() }),
+        }
+    }
+}
