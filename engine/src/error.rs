@@ -50,14 +50,18 @@ pub enum Error {
         why: String,
     },
     /// A store answered with an error, or could not be reached.
-    #[error("cannot {operation} {path}: {source}")]
+    #[error("cannot {operation} {path} in {location}: {why}")]
     Store {
         /// What was being done: `read`, `write`, `list`, `delete`.
         operation: &'static str,
         /// The object's path inside the repository.
         path: String,
-        /// What the store said.
-        source: object_store::Error,
+        /// The repository's location, without credentials.
+        location: String,
+        /// The useful part of what the store said, in one line.
+        why: String,
+        /// All that the store said.
+        source: Box<object_store::Error>,
         /// The class, decided by the store module.
         class: ErrorClass,
     },
@@ -134,6 +138,15 @@ impl Error {
     /// An error of a local file or folder.
     pub fn local(operation: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
         Self::Local { operation, path: path.into(), source: source.into() }
+    }
+
+    /// Whether a store, or the engine, says that what was asked for is not there.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::NotFound { .. } | Self::NoRepository { .. } => true,
+            Self::Store { source, .. } => matches!(**source, object_store::Error::NotFound { .. }),
+            _ => false,
+        }
     }
 
     /// The class that retry rules look at.

@@ -1,0 +1,214 @@
+//! Makes the client of a remote store, and the stores in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use base64::Engine as _;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::http::HttpBuilder;
+use object_store::memory::InMemory;
+use object_store::path::Path as ObjectPath;
+use object_store::prefix::PrefixStore;
+use object_store::{ClientConfigKey, ClientOptions, HeaderMap, HeaderValue, ObjectStore, RetryConfig};
+use parking_lot::Mutex;
+use secrecy::ExposeSecret;
+
+use super::connector::{LimitedConnector, TransferLimit};
+use super::location::{Location, Login, Place};
+use super::settings::StoreSettings;
+use crate::error::{Error, Result};
+
+const PROVIDERS: [&str; 3] = ["aws_", "azure_", "google_"];
+
+/// The client for a place that is no local folder.
+pub(super) fn connect(location: &Location, settings: &StoreSettings) -> Result<Arc<dyn ObjectStore>> {
+    // Fails only when one is installed already, which then serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let refused = |error: object_store::Error| {
+        let (_, why) = super::failure::judge(&error);
+        Error::Invalid(format!("cannot open {location}: {why}"))
+    };
+    match location.place() {
+        Place::Folder(path) => Ok(Arc::new(super::local::LocalStore::new(path.clone()))),
+        Place::Memory { name } => Ok(memory(name)),
+        Place::S3 { bucket, prefix, endpoint } => {
+            let store = s3(bucket, endpoint.as_deref(), settings)?.build().map_err(refused)?;
+            Ok(below(prefix, store))
+        }
+        Place::Google { bucket, prefix } => {
+            let store = google(bucket, settings)?.build().map_err(refused)?;
+            Ok(below(prefix, store))
+        }
+        Place::Azure { container, prefix } => {
+            let store = azure(container, settings)?.build().map_err(refused)?;
+            Ok(below(prefix, store))
+        }
+        Place::WebDav { url, login } => {
+            let store = webdav(url, login.as_ref(), settings)?.build().map_err(refused)?;
+            Ok(Arc::new(store))
+        }
+    }
+}
+
+fn below<S: ObjectStore>(prefix: &ObjectPath, store: S) -> Arc<dyn ObjectStore> {
+    if prefix.is_root() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix.clone())) }
+}
+
+/// The one store of this name in this process; it lives as long as the process.
+fn memory(name: &str) -> Arc<dyn ObjectStore> {
+    static STORES: OnceLock<Mutex<HashMap<String, Arc<InMemory>>>> = OnceLock::new();
+    let mut stores = STORES.get_or_init(Mutex::default).lock();
+    Arc::clone(stores.entry(name.into()).or_default()) as Arc<dyn ObjectStore>
+}
+
+fn s3(bucket: &str, endpoint: Option<&str>, settings: &StoreSettings) -> Result<AmazonS3Builder> {
+    let mut builder = AmazonS3Builder::new()
+        .with_client_options(client_options(settings, endpoint))
+        .with_http_connector(connector(settings))
+        .with_retry(retry(settings))
+        // Objects are deleted one by one; the plain request is what every server knows.
+        .with_disable_bulk_delete(true);
+    for (key, value) in options::<AmazonS3ConfigKey>(settings, "aws_")? {
+        builder = builder.with_config(key, value);
+    }
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    Ok(builder.with_bucket_name(bucket))
+}
+
+fn google(bucket: &str, settings: &StoreSettings) -> Result<GoogleCloudStorageBuilder> {
+    let mut builder = GoogleCloudStorageBuilder::new()
+        .with_client_options(client_options(settings, None))
+        .with_http_connector(connector(settings))
+        .with_retry(retry(settings));
+    for (key, value) in options::<GoogleConfigKey>(settings, "google_")? {
+        builder = builder.with_config(key, value);
+    }
+    Ok(builder.with_bucket_name(bucket))
+}
+
+fn azure(container: &str, settings: &StoreSettings) -> Result<MicrosoftAzureBuilder> {
+    let mut builder = MicrosoftAzureBuilder::new()
+        .with_client_options(client_options(settings, None))
+        .with_http_connector(connector(settings))
+        .with_retry(retry(settings));
+    for (key, value) in options::<AzureConfigKey>(settings, "azure_")? {
+        builder = builder.with_config(key, value);
+    }
+    Ok(builder.with_container_name(container))
+}
+
+fn webdav(url: &url::Url, login: Option<&Login>, settings: &StoreSettings) -> Result<HttpBuilder> {
+    let mut client = client_options(settings, Some(url.as_str()));
+    if let Some(login) = login {
+        if url.scheme() == "http" && !is_loopback(url) {
+            tracing::warn!(%url, "the password for this store is sent without encryption");
+        }
+        client = client.with_default_headers(basic_authorization(login)?);
+    }
+    let mut builder = HttpBuilder::new()
+        .with_url(url.as_str())
+        .with_client_options(client)
+        .with_http_connector(connector(settings))
+        .with_retry(retry(settings));
+    for (key, value) in options::<ClientConfigKey>(settings, "")? {
+        builder = builder.with_config(key, value);
+    }
+    Ok(builder)
+}
+
+fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn basic_authorization(login: &Login) -> Result<HeaderMap> {
+    let pair = format!("{}:{}", login.user, login.password.expose_secret());
+    let text = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    let mut value = HeaderValue::from_str(&text)
+        .map_err(|_| Error::Invalid("the WebDAV login cannot be sent in a header".into()))?;
+    value.set_sensitive(true);
+    let mut headers = HeaderMap::new();
+    headers.insert("authorization", value);
+    Ok(headers)
+}
+
+/// The options that are meant for this provider: those with its prefix, then
+/// those with none, so that the latter win. What no store knows is refused.
+fn options<'a, K: std::str::FromStr>(
+    settings: &'a StoreSettings,
+    provider: &str,
+) -> Result<Vec<(K, &'a str)>> {
+    let prefixed = |name: &str| PROVIDERS.iter().any(|provider| name.starts_with(provider));
+    let own = |name: &str| !provider.is_empty() && name.starts_with(provider);
+    let (first, last): (Vec<_>, Vec<_>) = settings
+        .options
+        .iter()
+        .filter(|(name, _)| own(name) || !prefixed(name))
+        .partition(|(name, _)| own(name));
+    first
+        .into_iter()
+        .chain(last)
+        .map(|(name, value)| match name.parse() {
+            Ok(key) => Ok((key, value.expose_secret())),
+            Err(_) => Err(Error::Invalid(format!("{name} is no option of this kind of store"))),
+        })
+        .collect()
+}
+
+fn connector(settings: &StoreSettings) -> LimitedConnector {
+    LimitedConnector(transfer_limit(settings))
+}
+
+pub(super) fn transfer_limit(settings: &StoreSettings) -> TransferLimit {
+    TransferLimit { base: settings.request_timeout, bytes_per_second_min: settings.bytes_per_second_min }
+}
+
+/// Plain HTTP is allowed where a person wrote `http://`, and nowhere else.
+fn client_options(settings: &StoreSettings, endpoint: Option<&str>) -> ClientOptions {
+    let is_plain = |url: &str| url.starts_with("http://");
+    let in_options = settings.options.iter().any(|(name, value)| {
+        (name.contains("endpoint") || name.ends_with("base_url")) && is_plain(value.expose_secret())
+    });
+    ClientOptions::new()
+        .with_allow_http(endpoint.is_some_and(is_plain) || in_options)
+        .with_connect_timeout(settings.connect_timeout)
+        .with_timeout_disabled()
+}
+
+fn retry(settings: &StoreSettings) -> RetryConfig {
+    RetryConfig {
+        max_retries: settings.retries_max,
+        retry_timeout: settings.retry_timeout,
+        ..RetryConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_without_the_provider_wins_and_other_providers_options_are_passed_over() {
+        let settings = StoreSettings::default()
+            .with_option("region", "chosen")
+            .with_option("aws_region", "variable")
+            .with_option("azure_storage_account_name", "other");
+        let taken = options::<AmazonS3ConfigKey>(&settings, "aws_").unwrap();
+        assert_eq!(taken, [(AmazonS3ConfigKey::Region, "variable"), (AmazonS3ConfigKey::Region, "chosen")]);
+    }
+
+    #[test]
+    fn an_option_that_no_store_knows_is_refused_by_its_name() {
+        let settings = StoreSettings::default().with_option("regoin", "x");
+        let error = options::<AmazonS3ConfigKey>(&settings, "aws_").unwrap_err();
+        assert!(error.to_string().contains("regoin"), "{error}");
+    }
+}
