@@ -9,7 +9,10 @@ mod go_json;
 mod go_quote;
 mod node;
 pub mod pack_header;
+mod node_decode;
+mod node_encode;
 mod timestamp;
+mod tree;
 
 pub use config::Config;
 pub use index_file::{IndexFile, IndexedPack};
@@ -20,4 +23,6 @@ pub use pack_header::{BlobKind, PackedBlob};
 pub use timestamp::Timestamp;
 pub use go_json::to_valid_utf8;
 pub use go_quote::{UnquoteError, quote, unquote};
+pub use node_decode::{BadNode, NodeFault};
 pub use timestamp::{ParseTimestampError, Timestamp};
+pub use tree::{FormatError, Tree, TreeWriteError, TreeWriter};
