@@ -20,7 +20,6 @@ pub use key_file::KeyFile;
 pub use lock_file::LockFile;
 pub use node::{ExtendedAttribute, Node, NodeKind, go_mode};
 pub use pack_header::{BlobKind, PackedBlob};
-pub use timestamp::Timestamp;
 pub use go_json::to_valid_utf8;
 pub use go_quote::{UnquoteError, quote, unquote};
 pub use node_decode::{BadNode, NodeFault};
