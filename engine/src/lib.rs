@@ -5,11 +5,20 @@
 //! never ends the process and does not know the actor system. Time comes in
 //! through [`clock::Clock`], pause and cancel through [`control::Control`].
 
+pub mod archive;
 pub mod chunker;
 pub mod clock;
+mod codec;
+pub mod compress;
+pub mod compute;
 pub mod control;
+pub mod crypto;
 pub mod error;
 pub mod format;
 pub mod id;
+pub mod job;
+pub mod report;
+pub mod repository;
+pub mod restore;
 pub mod source;
 pub mod store;

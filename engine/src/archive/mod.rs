@@ -159,7 +159,7 @@ impl<'a> Backup<'a> {
         let recovered = self.session.recover(self.control)?;
         let parent = self.find_parent()?;
         self.counters.enter(Stage::Compressing);
-        let (tree, tally) = self.store_tree(parent.as_ref().and_then(|(_, snapshot)| snapshot.tree))?;
+        let (tree, tally) = self.store_tree(parent.as_ref().map(|(_, snapshot)| snapshot.tree))?;
         self.source.finish()?;
         self.counters.enter(Stage::Uploading);
         self.session.flush()?;
@@ -277,12 +277,10 @@ impl<'a> Backup<'a> {
             data_added_packed: get(&tally.added_stored_bytes),
             total_files_processed: tally.files.total(),
             total_bytes_processed: get(&tally.processed_bytes),
+            ..SnapshotSummary::default()
         };
         Snapshot {
-            time,
             parent,
-            tree: Some(tree),
-            paths: self.source.paths(),
             hostname: self.hostname(),
             username: options.identity.username.clone(),
             uid: options.identity.uid,
@@ -291,7 +289,7 @@ impl<'a> Backup<'a> {
             tags: self.options.tags.clone(),
             program_version: self.options.program_version.clone(),
             summary: Some(summary),
-            ..Snapshot::default()
+            ..Snapshot::new(time, tree, self.source.paths())
         }
     }
 }

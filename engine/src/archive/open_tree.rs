@@ -54,12 +54,7 @@ struct EncodedEntry {
 
 impl OpenTree {
     pub(super) fn new(parent: Option<ParentSlot>, path: String) -> Arc<Self> {
-        let state = State {
-            writer: TreeWriter::new(),
-            waiting: VecDeque::new(),
-            next: 0,
-            listed_all: false,
-        };
+        let state = State { writer: TreeWriter::new(), waiting: VecDeque::new(), next: 0, listed_all: false };
         Arc::new(Self { parent, path, state: Mutex::new(state) })
     }
 

@@ -5,7 +5,6 @@ use crate::format::{BlobKind, Node, NodeKind};
 use crate::repository::Repository;
 
 /// The entries of a folder in the parent snapshot.
-#[derive(Default)]
 pub(super) struct Previous {
     nodes: std::iter::Peekable<std::vec::IntoIter<Node>>,
 }
@@ -56,7 +55,8 @@ mod tests {
     fn finds_in_step_with_a_listing() {
         let node = |name: &str| Node { name: name.into(), ..Node::empty(NodeKind::File) };
         let mut previous = Previous::new(["a", "b", "d", "e"].map(node).to_vec());
-        let found: Vec<bool> = ["a", "c", "d", "f"].map(|name| previous.find(name.as_bytes()).is_some()).to_vec();
+        let found: Vec<bool> =
+            ["a", "c", "d", "f"].map(|name| previous.find(name.as_bytes()).is_some()).to_vec();
         assert_eq!(found, [true, false, true, false]);
     }
 

@@ -37,7 +37,10 @@ impl Changes {
 
     /// All of them.
     pub(super) fn total(&self) -> u64 {
-        [&self.new, &self.changed, &self.unmodified].map(|counter| counter.load(Ordering::Relaxed)).iter().sum()
+        [&self.new, &self.changed, &self.unmodified]
+            .map(|counter| counter.load(Ordering::Relaxed))
+            .iter()
+            .sum()
     }
 }
 

@@ -86,7 +86,11 @@ impl<'a> Worker<'a> {
             Ok(()) => {}
             Err(error) if is_about_the_source(&error) => {
                 archiver.problems.unreadable(&work.folder.display_path(), &reason(&error));
-                if folders.is_empty() && batch.files.is_empty() && tree.parent.is_some() && !tree.has_entries() {
+                if folders.is_empty()
+                    && batch.files.is_empty()
+                    && tree.parent.is_some()
+                    && !tree.has_entries()
+                {
                     return self.leave_out(tree);
                 }
             }
@@ -101,12 +105,12 @@ impl<'a> Worker<'a> {
     }
 
     fn previous_entries(&self, tree: Option<Id>) -> Previous {
-        let Some(id) = tree else { return Previous::default() };
+        let Some(id) = tree else { return Previous::new(Vec::new()) };
         match self.archiver.session.repository().read_tree(id) {
-            Ok(tree) => Previous::new(tree.nodes),
+            Ok(tree) => Previous::new(tree.into_parts().0),
             Err(error) => {
                 tracing::warn!(%error, "the parent snapshot's folder cannot be read; its files are read again");
-                Previous::default()
+                Previous::new(Vec::new())
             }
         }
     }

@@ -115,8 +115,20 @@ mod tests {
             packs: vec![IndexedPack {
                 id: Id([0xab; 32]),
                 blobs: vec![
-                    PackedBlob { id: Id([1; 32]), kind: BlobKind::Data, offset_bytes: 0, length_bytes: 38, uncompressed_bytes: 0 },
-                    PackedBlob { id: Id([2; 32]), kind: BlobKind::Tree, offset_bytes: 38, length_bytes: 112, uncompressed_bytes: 511 },
+                    PackedBlob {
+                        id: Id([1; 32]),
+                        kind: BlobKind::Data,
+                        offset_bytes: 0,
+                        length_bytes: 38,
+                        uncompressed_bytes: 0,
+                    },
+                    PackedBlob {
+                        id: Id([2; 32]),
+                        kind: BlobKind::Tree,
+                        offset_bytes: 38,
+                        length_bytes: 112,
+                        uncompressed_bytes: 511,
+                    },
                 ],
             }],
         };

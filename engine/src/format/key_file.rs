@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn opens_with_its_password_only() {
         let key = SealingKey::random().expect("randomness");
-        let file = KeyFile::seal(&key, "correct horse", String::new(), "u".into(), "h".into()).expect("sealed");
+        let file =
+            KeyFile::seal(&key, "correct horse", String::new(), "u".into(), "h".into()).expect("sealed");
         let json = serde_json::to_vec(&file).expect("serialises");
         let again: KeyFile = serde_json::from_slice(&json).expect("reads its own");
         let opened = again.open("correct horse").expect("usable").expect("right password");
@@ -116,7 +117,9 @@ mod tests {
     fn hostile_parameters_are_refused_before_any_work() {
         let key = SealingKey::random().expect("randomness");
         let good = KeyFile::seal(&key, "p", String::new(), String::new(), String::new()).expect("sealed");
-        for (n, r, p) in [(1 << 40, 8, 1), (0, 8, 1), (3, 8, 1), (1 << 15, u32::MAX, 1), (2, 8, u32::MAX), (0, 0, 0)] {
+        for (n, r, p) in
+            [(1 << 40, 8, 1), (0, 8, 1), (3, 8, 1), (1 << 15, u32::MAX, 1), (2, 8, u32::MAX), (0, 0, 0)]
+        {
             let bad = KeyFile { n, r, p, ..good.clone() };
             assert!(bad.open("p").is_err(), "N={n} r={r} p={p}");
         }

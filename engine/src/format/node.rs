@@ -172,8 +172,7 @@ pub struct Node {
 impl Node {
     /// Unix's permission bits, at most 0o7777: the nine, and set-user-id, set-group-id, sticky.
     pub fn permissions(&self) -> u32 {
-        let special =
-            [(go_mode::SETUID, 0o4000), (go_mode::SETGID, 0o2000), (go_mode::STICKY, 0o1000)];
+        let special = [(go_mode::SETUID, 0o4000), (go_mode::SETGID, 0o2000), (go_mode::STICKY, 0o1000)];
         let bits = special.into_iter().filter(|(go, _)| self.mode & go != 0).map(|(_, unix)| unix);
         bits.fold(self.mode & 0o777, |mode, bit| mode | bit)
     }
@@ -204,5 +203,34 @@ mod tests {
         }
         assert_eq!(NodeKind::from_name(""), None);
         assert_eq!(NodeKind::from_name("File"), None);
+    }
+}
+
+impl Node {
+    /// An entry of this kind with nothing else known of it.
+    pub fn empty(kind: NodeKind) -> Self {
+        Self {
+            name: Vec::new(),
+            kind,
+            mode: 0,
+            mtime: Timestamp::default(),
+            atime: Timestamp::default(),
+            ctime: Timestamp::default(),
+            uid: 0,
+            gid: 0,
+            user: Arc::from(""),
+            group: Arc::from(""),
+            inode: 0,
+            device_id: 0,
+            size: 0,
+            links: 0,
+            link_target: Vec::new(),
+            extended_attributes: Vec::new(),
+            generic_attributes: String::new(),
+            device: 0,
+            content: None,
+            subtree: None,
+            error: String::new(),
+        }
     }
 }

@@ -12,9 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::format::go_quote::quote;
 use crate::format::node::Node;
-use crate::format::node_decode::{
-    BadNode, NodeFault, NodeSeed, OwnerNames, Text, check_name, decode_node,
-};
+use crate::format::node_decode::{BadNode, NodeFault, NodeSeed, OwnerNames, Text, check_name, decode_node};
 
 /// A stored object is not the JSON that it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -158,11 +158,9 @@ impl RepositoryFiles {
 
     /// All files of a kind, in no particular order. Names that are not ids are passed over.
     pub fn list(&self, kind: FileKind, mut found: impl FnMut(ListedFile)) -> Result<()> {
-        self.store.list(kind.folder(), &mut |object| {
-            let name = object.path.rsplit('/').next().unwrap_or_default();
-            if let Ok(id) = name.parse() {
-                found(ListedFile { id, size_bytes: object.size_bytes, modified: object.modified });
-            }
+        self.store.list(kind.folder(), |object| {
+            found(ListedFile { id: object.id, size_bytes: object.size_bytes, modified: object.modified });
+            Ok(())
         })
     }
 

@@ -88,7 +88,8 @@ impl Index {
 
     /// Where the blob lies.
     pub fn find(&self, kind: BlobKind, id: &Id) -> Option<BlobPlace> {
-        let position = self.table.find(hash(id), |&position| same(slot(&self.segments, position), kind, id))?;
+        let position =
+            self.table.find(hash(id), |&position| same(slot(&self.segments, position), kind, id))?;
         let slot = slot(&self.segments, *position);
         Some(BlobPlace {
             pack: self.packs[(slot.pack & !TREE_BIT) as usize],

@@ -123,10 +123,9 @@ impl Repository {
 
 fn list(store: &Store) -> Result<Vec<Id>> {
     let mut ids = Vec::new();
-    store.list(FileKind::Key.folder(), &mut |object| {
-        if let Some(id) = object.path.rsplit('/').next().and_then(|name| name.parse().ok()) {
-            ids.push(id);
-        }
+    store.list(FileKind::Key.folder(), |object| {
+        ids.push(object.id);
+        Ok(())
     })?;
     Ok(ids)
 }

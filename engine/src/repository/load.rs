@@ -36,7 +36,8 @@ impl Repository {
 
     fn load_files(&self, ids: &[Id], control: &Control) -> Result<()> {
         let next = AtomicUsize::new(0);
-        let readers = std::thread::available_parallelism().map_or(2, usize::from).min(READERS_MAX).min(ids.len());
+        let readers =
+            std::thread::available_parallelism().map_or(2, usize::from).min(READERS_MAX).min(ids.len());
         let load = || -> Result<()> {
             while let Some(&id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
                 control.checkpoint()?;

@@ -59,11 +59,6 @@ impl OpenPack {
         );
     }
 
-    /// The blobs it holds.
-    pub fn blobs(&self) -> &[PackedBlob] {
-        &self.blobs
-    }
-
     /// Closes the pack: appends its sealed header and names it by its digest.
     pub fn seal(mut self, key: &SealingKey) -> Result<SealedPack> {
         let header = key.seal(&pack_header::encode(&self.blobs))?;
@@ -153,11 +148,6 @@ impl Packer {
         }
     }
 
-    /// Lets spare memory go, when nothing is being written.
-    pub fn forget_spare(&self) {
-        self.spare.lock().clear();
-    }
-
     fn open_pack(&self) -> OpenPack {
         let bytes = self.spare.lock().pop().unwrap_or_default();
         OpenPack { bytes, blobs: Vec::new(), header_bytes: 0 }
@@ -193,7 +183,8 @@ pub fn read_header(
         tail = read_tail(header_bytes + length_bytes)?;
     }
     let wanted = (header_bytes + length_bytes) as usize;
-    let start = tail.len().checked_sub(wanted).ok_or_else(|| Error::damaged(name, "it is shorter than listed"))?;
+    let start =
+        tail.len().checked_sub(wanted).ok_or_else(|| Error::damaged(name, "it is shorter than listed"))?;
     let sealed = &tail[start..tail.len() - pack_header::LENGTH_FIELD_BYTES];
     let header = key.open(sealed).map_err(|error| Error::damaged(name, format!("header: {error}")))?;
     pack_header::decode(&header, pack_bytes - wanted as u64)

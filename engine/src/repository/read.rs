@@ -59,16 +59,19 @@ impl Repository {
 
     fn read_range(&self, pack: Id, blob: &PackedBlob) -> Result<Bytes> {
         if blob.length_bytes > BLOB_BYTES_MAX {
-            return Err(Error::damaged(FileKind::Pack.path(pack), "an index claims an impossible blob in it"));
+            return Err(Error::damaged(
+                FileKind::Pack.path(pack),
+                "an index claims an impossible blob in it",
+            ));
         }
         let start = u64::from(blob.offset_bytes);
         self.files.store().read_range(&FileKind::Pack.path(pack), start..start + u64::from(blob.length_bytes))
     }
 
     fn read_from_tree_pack(&self, pack: Id, blob: &PackedBlob) -> Result<Bytes> {
-        let whole = self.tree_packs.whole(pack, || {
-            self.files.store().read(&FileKind::Pack.path(pack), TREE_PACK_BYTES_MAX).ok()
-        });
+        let whole = self
+            .tree_packs
+            .whole(pack, || self.files.store().read(&FileKind::Pack.path(pack), TREE_PACK_BYTES_MAX).ok());
         let range = blob.offset_bytes as usize..blob.offset_bytes as usize + blob.length_bytes as usize;
         match whole {
             Some(bytes) if bytes.len() >= range.end => Ok(bytes.slice(range)),

@@ -25,7 +25,7 @@ impl Session {
     /// a holder ended without taking its lock away. The index must be loaded.
     pub fn recover(&self, control: &Control) -> Result<Recovered> {
         let surroundings = self.surroundings();
-        let local = self.repository().files().store().is_local();
+        let local = self.repository().files().store().is_local().is_some();
         if !surroundings.alone || !(local || surroundings.stale_found) {
             return Ok(Recovered::default());
         }
@@ -66,7 +66,11 @@ impl Session {
             }
         }
         if !packs.is_empty() {
-            tracing::info!(recovered.packs, recovered.pack_bytes, "keeping what an unfinished attempt stored");
+            tracing::info!(
+                recovered.packs,
+                recovered.pack_bytes,
+                "keeping what an unfinished attempt stored"
+            );
             self.adopt_packs(packs)?;
         }
         Ok(recovered)

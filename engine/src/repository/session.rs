@@ -151,7 +151,7 @@ impl Session {
 
     /// Seals a snapshot. Everything it relies on must be flushed before it is put.
     pub fn seal_snapshot(&self, snapshot: &Snapshot) -> Result<SealedSnapshot> {
-        let (id, bytes) = self.repository.files.seal(&snapshot.to_json())?;
+        let (id, bytes) = self.repository.files.seal(&snapshot.encode())?;
         Ok(SealedSnapshot { id, bytes })
     }
 
@@ -203,7 +203,8 @@ impl Session {
         let sealed = pack.seal(repository.files.key())?;
         let ticket = repository.uploads.begin();
         let work = UploadWork { repository, ticket, entry: sealed.entry, done: false };
-        let body = Bytes::from_owner(PackBuffer { bytes: sealed.bytes, packer: self.repository.packer.clone() });
+        let body =
+            Bytes::from_owner(PackBuffer { bytes: sealed.bytes, packer: self.repository.packer.clone() });
         std::thread::Builder::new()
             .name("keepwell-upload".into())
             .spawn(move || work.run(body, lock.as_deref()))

@@ -31,7 +31,7 @@ impl Repository {
     /// Reads one snapshot.
     pub fn read_snapshot(&self, id: Id) -> Result<Snapshot> {
         let json = self.files.read(FileKind::Snapshot, id)?;
-        Snapshot::from_json(&json)
+        Snapshot::decode(&json)
             .map_err(|error| Error::damaged(FileKind::Snapshot.path(id), error.to_string()))
     }
 
@@ -53,7 +53,8 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
-        snapshots.sort_by_cached_key(|(id, snapshot)| (snapshot.time.instant(), *id));
+        snapshots
+            .sort_by_cached_key(|(id, snapshot)| (snapshot.time.seconds, snapshot.time.nanoseconds, *id));
         Ok(snapshots)
     }
 
