@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use keepwell_messages::ErrorClass;
 
-use super::{Location, Store, StoreSettings};
+use super::{Location, Store, StoreSettings, webdav_server};
 use crate::error::Error;
 use crate::id::Id;
 
@@ -174,16 +174,29 @@ fn a_folder_conforms() {
 
 #[test]
 fn webdav_conforms() {
+    conforms_to_webdav(webdav_server::start());
+}
+
+#[test]
+fn rclones_webdav_conforms() {
     let folder = tempfile::tempdir().unwrap();
+    // Free a moment ago; rclone's log does not name the port that it was given.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut command = Command::new("rclone");
-    command.args(["serve", "webdav", "--addr", "127.0.0.1:0", "--user", "ada", "--pass", "s3cr@t"]);
-    let Some(server) = Server::start(command.arg(folder.path()), "http://127.0.0.1:") else { return };
-    let store = open(&format!("http://ada:s3cr%40t@127.0.0.1:{}/", server.port), &StoreSettings::default());
-    conforms(&store);
-    let stranger = open(&format!("http://ada:wrong@127.0.0.1:{}/", server.port), &StoreSettings::default());
+    command.args(["serve", "webdav", "--user", "ada", "--pass", "s3cr@t", "--addr"]);
+    command.arg(format!("127.0.0.1:{port}")).arg(folder.path());
+    let Some(server) = Server::start(&mut command, "http://127.0.0.1:") else { return };
+    conforms_to_webdav(server.port);
+}
+
+fn conforms_to_webdav(port: u16) {
+    for folder in ["", "/dav/a%20b/", "/dav/c"] {
+        conforms(&open(&format!("http://ada:s3cr%40t@127.0.0.1:{port}{folder}"), &StoreSettings::default()));
+    }
+    let stranger = open(&format!("http://ada:wrong@127.0.0.1:{port}/"), &StoreSettings::default());
     let error = stranger.read("config", 1).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Credentials, "{error}");
-    assert!(!error.to_string().contains("wrong"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("wrong"), "{error:?}");
 }
 
 #[test]
@@ -259,11 +272,14 @@ fn answering(answer: &'static str) -> u16 {
                 let mut connection = connection;
                 let mut request = [0; 4096];
                 let _ = connection.read(&mut request);
-                let _ = connection.write_all(answer.as_bytes());
-                if answer == SILENCE {
-                    // Until the client gives up.
-                    let _ = connection.read_to_end(&mut Vec::new());
+                // Each connection is for one request.
+                let answer_once = answer.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+                let _ = connection.write_all(answer_once.as_bytes());
+                if answer != SILENCE {
+                    let _ = connection.shutdown(std::net::Shutdown::Write);
                 }
+                // Closing before all was read would reset the connection under the answer.
+                let _ = connection.read_to_end(&mut Vec::new());
             });
         }
     });
@@ -304,13 +320,66 @@ fn what_a_server_answers_decides_the_class() {
         assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
     }
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for (place, class) in [
-        (format!("http://127.0.0.1:{closed}/"), ErrorClass::Network),
-        ("http://name.invalid/".into(), ErrorClass::Network),
+    for place in [
+        format!("http://127.0.0.1:{closed}/"),
+        format!("https://127.0.0.1:{closed}/"),
+        "http://name.invalid/".into(),
     ] {
         let error = open(&place, &settings).write("config", Bytes::new()).unwrap_err();
-        assert_eq!(error.class(), class, "{error:?}");
+        assert_eq!(error.class(), ErrorClass::Network, "{error:?}");
         assert!(error.to_string().contains("cannot connect"), "{error}");
+    }
+}
+
+#[test]
+fn every_clouds_answers_are_understood_alike() {
+    let patient = StoreSettings { retries_max: 0, ..StoreSettings::default() };
+    for (answer, class, reason) in [
+        ("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n", ErrorClass::Server, "503 Service Unavailable"),
+        (
+            "HTTP/1.1 403 X\r\nContent-Length: 40\r\n\r\n<Error><Code>AccessDenied</Code></Error>",
+            ErrorClass::Credentials,
+            "403 Forbidden (AccessDenied)",
+        ),
+    ] {
+        let endpoint = format!("http://127.0.0.1:{}", answering(answer));
+        let key = "aHVzaA==";
+        let clouds = [
+            (
+                "s3://bucket/a",
+                vec![("endpoint", &*endpoint), ("access_key_id", "a"), ("secret_access_key", key)],
+            ),
+            ("az://container/a", vec![("endpoint", &*endpoint), ("account_name", "a"), ("access_key", key)]),
+            ("gs://bucket/a", vec![("base_url", &*endpoint), ("bearer_token", key)]),
+        ];
+        for (place, options) in clouds {
+            let settings = options
+                .into_iter()
+                .fold(patient.clone(), |settings, (name, value)| settings.with_option(name, value));
+            let store = open(place, &settings);
+            for error in [
+                store.write("config", Bytes::from_static(b"x")).unwrap_err(),
+                store.read("config", 10).unwrap_err(),
+                store.list("data", |_| Ok(())).unwrap_err(),
+            ] {
+                assert_eq!(error.class(), class, "{place}: {error:?}");
+                assert!(error.to_string().contains(reason), "{place}: {error}");
+                assert!(!format!("{error:?}").contains(key), "{place}: {error:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cloud_without_credentials_is_refused_before_anything_is_asked() {
+    let nowhere = [("region", "here"), ("aws_region", "here"), ("azure_storage_account_name", "a")];
+    let settings =
+        StoreSettings::from_variables(nowhere.map(|(name, value)| (name.to_uppercase(), value.into())));
+    for place in ["s3://bucket", "gs://bucket", "az://container"] {
+        let location = Location::parse(place, std::path::Path::new("/")).unwrap();
+        let error = Store::open(&location, &settings).unwrap_err();
+        assert!(error.to_string().contains(&format!("no credentials for {place}")), "{error}");
+        assert_eq!(error.class(), ErrorClass::Settings);
     }
 }
 

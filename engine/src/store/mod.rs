@@ -10,6 +10,7 @@
 
 mod connector;
 mod failure;
+mod listing;
 mod local;
 mod location;
 mod remote;
@@ -17,6 +18,8 @@ mod settings;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod webdav_server;
 
 use std::future::Future;
 use std::ops::Range;
@@ -25,16 +28,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures::stream::{BoxStream, Stream, StreamExt, TryStreamExt};
+use futures::stream::{BoxStream, StreamExt};
 use object_store::path::Path as ObjectPath;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode};
 use tokio::runtime::Runtime;
 
+pub use listing::ListedObject;
 pub use location::Location;
 pub use settings::StoreSettings;
 
 use crate::error::{Error, Result};
-use crate::id::Id;
 use connector::TransferLimit;
 use failure::failure;
 use local::LocalStore;
@@ -42,8 +45,6 @@ use location::Place;
 
 /// Objects handed over at once while listing.
 const LIST_BATCH: usize = 256;
-/// Folders below the listed one that a WebDAV walk goes into: `data/xx`, and one to spare.
-const WALK_DEPTH_MAX: usize = 2;
 /// Writers that meet while making the same WebDAV folder: one wins, the others ask again.
 const FOLDER_RACES_MAX: usize = 3;
 
@@ -64,19 +65,6 @@ struct Shared {
     retry_timeout: Duration,
     /// Taken when the last clone is dropped.
     runtime: Option<Runtime>,
-}
-
-/// An object as a listing shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedObject {
-    /// The id that is its name.
-    pub id: Id,
-    /// Its path in the repository.
-    pub path: String,
-    /// Its size.
-    pub size_bytes: u64,
-    /// When it was written, by the store's clock.
-    pub modified: SystemTime,
 }
 
 impl Store {
@@ -263,7 +251,7 @@ impl Store {
     pub fn list(&self, prefix: &str, mut each: impl FnMut(ListedObject) -> Result<()>) -> Result<()> {
         let at = object_path(prefix)?;
         let objects = if self.shared.is_webdav {
-            walk(Arc::clone(&self.shared.objects), at).boxed()
+            listing::walk(Arc::clone(&self.shared.objects), at).boxed()
         } else {
             self.shared.objects.list(Some(&at))
         };
@@ -271,7 +259,7 @@ impl Store {
         while let Some(batch) = self.call("list", prefix, 0, async { Ok(batches.next().await) })? {
             for object in batch {
                 let object = object.map_err(|error| self.failure("list", prefix, error))?;
-                if let Some(listed) = listed(object) {
+                if let Some(listed) = listing::listed(object) {
                     each(listed)?;
                 }
             }
@@ -380,30 +368,4 @@ fn object_path(path: &str) -> Result<ObjectPath> {
 
 fn too_short(path: &str, size: u64, wanted: u64) -> Error {
     Error::damaged(path, format!("it ends after {size} bytes, where {wanted} were wanted"))
-}
-
-fn listed(object: ObjectMeta) -> Option<ListedObject> {
-    let id = object.location.filename()?.parse().ok()?;
-    let modified = object.last_modified.into();
-    Some(ListedObject { id, path: object.location.into(), size_bytes: object.size, modified })
-}
-
-/// Folder by folder: many WebDAV servers refuse to list everything below a folder
-/// at once, and those that do not answer with one document for all of it.
-fn walk(
-    objects: Arc<dyn ObjectStore>,
-    start: ObjectPath,
-) -> impl Stream<Item = object_store::Result<ObjectMeta>> {
-    futures::stream::try_unfold(vec![(start, 0)], move |mut folders| {
-        let objects = Arc::clone(&objects);
-        async move {
-            let Some((folder, depth)) = folders.pop() else { return Ok::<_, object_store::Error>(None) };
-            let found = objects.list_with_delimiter(Some(&folder)).await?;
-            if depth < WALK_DEPTH_MAX {
-                folders.extend(found.common_prefixes.into_iter().map(|below| (below, depth + 1)));
-            }
-            Ok(Some((futures::stream::iter(found.objects.into_iter().map(Ok)), folders)))
-        }
-    })
-    .try_flatten()
 }

@@ -30,6 +30,7 @@ pub(super) fn connect(location: &Location, settings: &StoreSettings) -> Result<A
         let (_, why) = super::failure::judge(&error);
         Error::Invalid(format!("cannot open {location}: {why}"))
     };
+    require_credentials(location, settings)?;
     match location.place() {
         Place::Folder(path) => Ok(Arc::new(super::local::LocalStore::new(path.clone()))),
         Place::Memory { name } => Ok(memory(name)),
@@ -46,10 +47,48 @@ pub(super) fn connect(location: &Location, settings: &StoreSettings) -> Result<A
             Ok(below(prefix, store))
         }
         Place::WebDav { url, login } => {
-            let store = webdav(url, login.as_ref(), settings)?.build().map_err(refused)?;
-            Ok(Arc::new(store))
+            let folder = ObjectPath::from_url_path(url.path())
+                .map_err(|error| Error::Invalid(format!("cannot open {location}: {error}")))?;
+            // The client takes the paths in a listing from the server's root on, so it starts there.
+            let mut server = url.clone();
+            server.set_path("");
+            let store = webdav(&server, login.as_ref(), settings)?.build().map_err(refused)?;
+            Ok(below(&folder, store))
         }
     }
+}
+
+/// Without any, the clients would ask the machine's metadata service, for
+/// minutes where there is none, or read the home folder: only if that is wanted.
+fn require_credentials(location: &Location, settings: &StoreSettings) -> Result<()> {
+    let (provider, names): (_, &[&str]) = match location.place() {
+        Place::S3 { .. } => {
+            ("aws_", &["access_key_id", "token_file", "container_credentials", "skip_signature"])
+        }
+        Place::Google { .. } => ("google_", &["service_account", "application_credentials", "bearer_token"]),
+        Place::Azure { .. } => (
+            "azure_",
+            &[
+                "account_key",
+                "access_key",
+                "master_key",
+                "sas_",
+                "token",
+                "client_secret",
+                "azure_cli",
+                "emulator",
+                "msi_",
+                "skip_signature",
+            ],
+        ),
+        Place::Folder(_) | Place::Memory { .. } | Place::WebDav { .. } => return Ok(()),
+    };
+    let has_any =
+        options_of(settings, provider).any(|(option, _)| names.iter().any(|name| option.contains(name)));
+    if has_any || settings.machine_credentials {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("no credentials for {location} are set")))
 }
 
 fn below<S: ObjectStore>(prefix: &ObjectPath, store: S) -> Arc<dyn ObjectStore> {
@@ -65,7 +104,7 @@ fn memory(name: &str) -> Arc<dyn ObjectStore> {
 
 fn s3(bucket: &str, endpoint: Option<&str>, settings: &StoreSettings) -> Result<AmazonS3Builder> {
     let mut builder = AmazonS3Builder::new()
-        .with_client_options(client_options(settings, endpoint))
+        .with_client_options(client_options(settings, "aws_", endpoint))
         .with_http_connector(connector(settings))
         .with_retry(retry(settings))
         // Objects are deleted one by one; the plain request is what every server knows.
@@ -74,14 +113,15 @@ fn s3(bucket: &str, endpoint: Option<&str>, settings: &StoreSettings) -> Result<
         builder = builder.with_config(key, value);
     }
     if let Some(endpoint) = endpoint {
-        builder = builder.with_endpoint(endpoint);
+        // The variable for S3 alone would otherwise win over what the location says.
+        builder = builder.with_endpoint(endpoint).with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
     }
     Ok(builder.with_bucket_name(bucket))
 }
 
 fn google(bucket: &str, settings: &StoreSettings) -> Result<GoogleCloudStorageBuilder> {
     let mut builder = GoogleCloudStorageBuilder::new()
-        .with_client_options(client_options(settings, None))
+        .with_client_options(client_options(settings, "google_", None))
         .with_http_connector(connector(settings))
         .with_retry(retry(settings));
     for (key, value) in options::<GoogleConfigKey>(settings, "google_")? {
@@ -92,7 +132,7 @@ fn google(bucket: &str, settings: &StoreSettings) -> Result<GoogleCloudStorageBu
 
 fn azure(container: &str, settings: &StoreSettings) -> Result<MicrosoftAzureBuilder> {
     let mut builder = MicrosoftAzureBuilder::new()
-        .with_client_options(client_options(settings, None))
+        .with_client_options(client_options(settings, "azure_", None))
         .with_http_connector(connector(settings))
         .with_retry(retry(settings));
     for (key, value) in options::<AzureConfigKey>(settings, "azure_")? {
@@ -102,7 +142,7 @@ fn azure(container: &str, settings: &StoreSettings) -> Result<MicrosoftAzureBuil
 }
 
 fn webdav(url: &url::Url, login: Option<&Login>, settings: &StoreSettings) -> Result<HttpBuilder> {
-    let mut client = client_options(settings, Some(url.as_str()));
+    let mut client = client_options(settings, "", Some(url.as_str()));
     if let Some(login) = login {
         if url.scheme() == "http" && !is_loopback(url) {
             tracing::warn!(%url, "the password for this store is sent without encryption");
@@ -146,21 +186,20 @@ fn options<'a, K: std::str::FromStr>(
     settings: &'a StoreSettings,
     provider: &str,
 ) -> Result<Vec<(K, &'a str)>> {
-    let prefixed = |name: &str| PROVIDERS.iter().any(|provider| name.starts_with(provider));
-    let own = |name: &str| !provider.is_empty() && name.starts_with(provider);
-    let (first, last): (Vec<_>, Vec<_>) = settings
-        .options
-        .iter()
-        .filter(|(name, _)| own(name) || !prefixed(name))
-        .partition(|(name, _)| own(name));
-    first
-        .into_iter()
-        .chain(last)
+    options_of(settings, provider)
         .map(|(name, value)| match name.parse() {
-            Ok(key) => Ok((key, value.expose_secret())),
+            Ok(key) => Ok((key, value)),
             Err(_) => Err(Error::Invalid(format!("{name} is no option of this kind of store"))),
         })
         .collect()
+}
+
+fn options_of<'a>(settings: &'a StoreSettings, provider: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let is_own = |name: &str| !provider.is_empty() && name.starts_with(provider);
+    let is_anyones = |name: &str| !PROVIDERS.iter().any(|provider| name.starts_with(provider));
+    let all = || settings.options.iter().map(|(name, value)| (name.as_str(), value.expose_secret()));
+    let own: Vec<_> = all().filter(|(name, _)| is_own(name)).collect();
+    own.into_iter().chain(all().filter(move |(name, _)| is_anyones(name)))
 }
 
 fn connector(settings: &StoreSettings) -> LimitedConnector {
@@ -172,10 +211,11 @@ pub(super) fn transfer_limit(settings: &StoreSettings) -> TransferLimit {
 }
 
 /// Plain HTTP is allowed where a person wrote `http://`, and nowhere else.
-fn client_options(settings: &StoreSettings, endpoint: Option<&str>) -> ClientOptions {
+fn client_options(settings: &StoreSettings, provider: &str, endpoint: Option<&str>) -> ClientOptions {
     let is_plain = |url: &str| url.starts_with("http://");
-    let in_options = settings.options.iter().any(|(name, value)| {
-        (name.contains("endpoint") || name.ends_with("base_url")) && is_plain(value.expose_secret())
+    let in_options = options_of(settings, provider).any(|(name, value)| {
+        (name.contains("endpoint_url") || name.ends_with("endpoint") || name.ends_with("base_url"))
+            && is_plain(value)
     });
     ClientOptions::new()
         .with_allow_http(endpoint.is_some_and(is_plain) || in_options)

@@ -34,6 +34,10 @@ pub struct StoreSettings {
     /// the provider (`region`) wins over one with it (`aws_region`), so that a
     /// chosen option wins over a variable.
     pub options: BTreeMap<String, SecretString>,
+    /// Whether a cloud store without credentials among its options may look for them where
+    /// the cloud's own tools do: the machine's metadata service, and for Google the
+    /// login in the home folder. Otherwise such a store is refused.
+    pub machine_credentials: bool,
     /// How many calls are worth having under way at once; 2 for folders, 5 otherwise, if absent.
     pub connections: Option<usize>,
     /// The longest that an answer may take to a request that carries nothing.
@@ -53,6 +57,7 @@ impl Default for StoreSettings {
     fn default() -> Self {
         Self {
             options: BTreeMap::new(),
+            machine_credentials: false,
             connections: None,
             request_timeout: Duration::from_secs(60),
             // Five connections sharing 100 KiB/s have 20 KiB/s each.
@@ -111,6 +116,7 @@ impl fmt::Debug for StoreSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoreSettings")
             .field("options", &self.options.keys())
+            .field("machine_credentials", &self.machine_credentials)
             .field("connections", &self.connections)
             .field("request_timeout", &self.request_timeout)
             .field("bytes_per_second_min", &self.bytes_per_second_min)
