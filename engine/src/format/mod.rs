@@ -27,3 +27,8 @@ pub use pack_header::{BlobKind, PackedBlob};
 pub use snapshot::{Snapshot, SnapshotSummary, UnknownFields};
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use tree::{FormatError, Tree, TreeWriteError, TreeWriter};
+
+#[cfg(test)]
+mod snapshot_tests;
+#[cfg(test)]
+mod tree_tests;
