@@ -191,10 +191,13 @@ fn text_that_is_no_tree_is_an_error() {
     }
 }
 
+/// The entry as stored, the name it is told by, and whether the fault is the right one.
+type BadEntry<'a> = (&'a str, &'a [u8], fn(&NodeFault) -> bool);
+
 #[test]
 fn unsound_entries_are_named_and_the_others_kept() {
     let deep = format!(r#"{{"name":"bad","type":"file","uid":{}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
-    let cases: [(&str, &[u8], fn(&NodeFault) -> bool); 18] = [
+    let cases: [BadEntry; 18] = [
         (r#"{"name":"","type":"dir"}"#, b"", |fault| *fault == NodeFault::EmptyName),
         (r#"{"type":"dir"}"#, b"", |fault| *fault == NodeFault::EmptyName),
         (r#"{"name":".","type":"dir"}"#, b".", |fault| *fault == NodeFault::RelativeName),
