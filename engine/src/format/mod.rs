@@ -31,4 +31,6 @@ pub use tree::{FormatError, Tree, TreeWriteError, TreeWriter};
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
+mod timestamp_tests;
+#[cfg(test)]
 mod tree_tests;

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::format::go_json::decode_base64;
@@ -319,20 +319,5 @@ impl From<StoredAttribute> for ExtendedAttribute {
             name: stored.name.unwrap_or_default(),
             value: stored.value.map(|value| value.0).unwrap_or_default(),
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for Timestamp {
-    /// From RFC 3339 text.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Text(text) = Text::deserialize(deserializer)?;
-        Self::parse_rfc3339(&text).map_err(de::Error::custom)
-    }
-}
-
-impl Serialize for Timestamp {
-    /// As RFC 3339 text.
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
