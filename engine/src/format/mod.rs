@@ -12,8 +12,14 @@ mod node_decode;
 mod node_encode;
 pub mod pack_header;
 mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
 mod timestamp;
+#[cfg(test)]
+mod timestamp_tests;
 mod tree;
+#[cfg(test)]
+mod tree_tests;
 
 pub use config::Config;
 pub use go_json::to_valid_utf8;
@@ -27,10 +33,3 @@ pub use pack_header::{BlobKind, PackedBlob};
 pub use snapshot::{Snapshot, SnapshotSummary, UnknownFields};
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use tree::{FormatError, Tree, TreeWriteError, TreeWriter};
-
-#[cfg(test)]
-mod snapshot_tests;
-#[cfg(test)]
-mod timestamp_tests;
-#[cfg(test)]
-mod tree_tests;

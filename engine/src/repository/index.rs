@@ -30,8 +30,8 @@ struct Slot {
 }
 
 const TREE_BIT: u32 = 1 << 31;
-/// Slots a segment: 3 MiB, so that at most that much is reserved in advance.
-const SEGMENT_SLOTS: usize = 1 << 16;
+/// Slots a segment: 192 KiB, so that no more than that is reserved in advance.
+const SEGMENT_SLOTS: usize = 1 << 12;
 
 /// All blobs of a repository, by kind and id.
 #[derive(Default)]
