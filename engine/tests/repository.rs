@@ -1,0 +1,249 @@
+//! What a repository keeps its word on: others read it, sessions share it, locks
+//! exclude, and unfinished work is found again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use keepwell_engine::clock::{Clock, SystemClock};
+use keepwell_engine::compress::Compression;
+use keepwell_engine::control::Control;
+use keepwell_engine::error::{Error, Result};
+use keepwell_engine::format::{BlobKind, Snapshot, Timestamp, TreeWriter};
+use keepwell_engine::id::Id;
+use keepwell_engine::repository::{
+    FileKind, InitOptions, LockTiming, Repository, RepositoryOptions, Session, Stored,
+};
+use keepwell_engine::store::{Location, StoreSettings};
+use parking_lot::Mutex;
+use secrecy::SecretString;
+
+fn password() -> SecretString {
+    SecretString::from("correct horse battery staple")
+}
+
+fn init(folder: &Path, options: RepositoryOptions) -> Arc<Repository> {
+    let location = Location::folder(folder);
+    Repository::init(&location, &StoreSettings::default(), &password(), &InitOptions::default(), options)
+        .expect("a new repository")
+}
+
+fn open(folder: &Path, options: RepositoryOptions) -> Result<Arc<Repository>> {
+    Repository::open(&Location::folder(folder), &StoreSettings::default(), &password(), options)
+}
+
+fn begin(repository: &Arc<Repository>) -> Session {
+    let control = Control::new();
+    let session = repository.begin(false, &control).expect("a session");
+    repository.load_index(&control).expect("an index");
+    session
+}
+
+fn store(session: &Session, kind: BlobKind, content: &[u8]) -> Stored {
+    let mut scratch = Vec::new();
+    session.store_blob(kind, Id::of(content), content, Compression::Auto, &mut scratch).expect("stored")
+}
+
+fn empty_tree() -> Vec<u8> {
+    TreeWriter::new().finish()
+}
+
+/// A clock that a test sets.
+struct SetClock(Mutex<SystemTime>);
+
+impl SetClock {
+    fn advance(&self, by: Duration) {
+        *self.0.lock() += by;
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> SystemTime {
+        *self.0.lock()
+    }
+    fn local_offset_seconds(&self, _: i64) -> i32 {
+        0
+    }
+    fn sleep(&self, duration: Duration) {
+        self.advance(duration);
+    }
+}
+
+#[test]
+fn a_second_open_finds_every_blob_and_the_snapshot() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = tempfile::tempdir().expect("a folder");
+    let options = RepositoryOptions { cache_folder: Some(cache.path().into()), ..RepositoryOptions::default() };
+    let repository = init(folder.path(), options.clone());
+    let session = begin(&repository);
+    let contents: Vec<Vec<u8>> = (0..500u32).map(|n| n.to_le_bytes().repeat(1 + n as usize)).collect();
+    for content in &contents {
+        assert!(matches!(store(&session, BlobKind::Data, content), Stored::New { .. }));
+        assert_eq!(store(&session, BlobKind::Data, content), Stored::Known, "in flight counts as known");
+    }
+    store(&session, BlobKind::Tree, &empty_tree());
+    session.flush().expect("flushed");
+    let snapshot = Snapshot::new(Timestamp::from_unix(1, 2), Id::of(&empty_tree()), vec!["/x".into()]);
+    let sealed = session.seal_snapshot(&snapshot).expect("sealed");
+    let id = sealed.id;
+    session.put_snapshot(sealed).expect("put");
+    drop(session);
+
+    // Twice: from the repository, then from the cache.
+    for _ in 0..2 {
+        let repository = open(folder.path(), options.clone()).expect("opens");
+        let session = begin(&repository);
+        let mut out = Vec::new();
+        for content in &contents {
+            repository.read_blob(BlobKind::Data, Id::of(content), &mut out).expect("there");
+            assert_eq!(&out, content);
+            assert_eq!(store(&session, BlobKind::Data, content), Stored::Known);
+        }
+        assert_eq!(repository.read_snapshot(id).expect("there"), snapshot);
+    }
+    assert!(matches!(
+        Repository::open(
+            &Location::folder(folder.path()),
+            &StoreSettings::default(),
+            &SecretString::from("wrong"),
+            options
+        ),
+        Err(Error::WrongPassword { keys: 1 })
+    ));
+}
+
+#[test]
+fn an_exclusive_lock_excludes_and_is_gone_with_its_session() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let control = Control::new();
+    let one = init(folder.path(), RepositoryOptions::default());
+    let two = open(folder.path(), RepositoryOptions::default()).expect("opens");
+    let exclusive = one.begin(true, &control).expect("nobody else is there");
+    assert!(matches!(two.begin(false, &control), Err(Error::Locked { .. })));
+    drop(exclusive);
+    let shared = two.begin(false, &control).expect("free again");
+    let also_shared = one.begin(false, &control).expect("shared locks share");
+    assert!(matches!(one.begin(true, &control), Err(Error::Invalid(_))), "this process uses it");
+    drop(also_shared);
+    assert!(matches!(one.begin(true, &control), Err(Error::Locked { .. })));
+    drop(shared);
+    assert_eq!(one.files().ids(FileKind::Lock).expect("listed"), []);
+}
+
+#[test]
+fn two_that_lock_exclusively_at_once_both_give_way() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let control = Control::new();
+    let one = init(folder.path(), RepositoryOptions::default());
+    let first = one.begin(true, &control).expect("written, not confirmed yet");
+    // Another process wrote its lock after our first look and before our second.
+    let lock = serde_json::json!({
+        "time": SystemClock.now_local().to_rfc3339(), "exclusive": true,
+        "hostname": "elsewhere", "username": "u", "pid": 1
+    });
+    one.files().write(FileKind::Lock, lock.to_string().as_bytes()).expect("written");
+    assert!(matches!(first.ensure_writable(), Err(Error::Locked { .. })));
+}
+
+#[test]
+fn a_holder_that_was_away_too_long_writes_nothing_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(SetClock(Mutex::new(SystemTime::now())));
+    let options = RepositoryOptions { clock: clock.clone(), ..RepositoryOptions::default() };
+    let repository = init(folder.path(), options);
+    let session = begin(&repository);
+    session.ensure_writable().expect("fresh");
+    clock.advance(LockTiming::default().give_up_after + Duration::from_secs(1));
+    assert!(matches!(session.ensure_writable(), Err(Error::LockLost { .. })));
+    store(&session, BlobKind::Data, b"late");
+    let error = session.flush().expect_err("nothing is written without a lock");
+    assert_eq!(error.class(), keepwell_messages::ErrorClass::Repository);
+    assert_eq!(repository.files().ids(FileKind::Pack).expect("listed"), []);
+    assert_eq!(repository.files().ids(FileKind::Index).expect("listed"), []);
+}
+
+#[test]
+fn stale_locks_are_passed_over_and_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = init(folder.path(), RepositoryOptions::default());
+    let this_host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let now = SystemClock.now_local();
+    let old = now - chrono::Duration::minutes(31);
+    // (time, host, pid): too old; a dead process of this machine.
+    for (time, hostname, pid) in [(old, "elsewhere", 1), (now, this_host.as_str(), i32::MAX)] {
+        let lock = serde_json::json!({
+            "time": time.to_rfc3339(), "exclusive": true, "hostname": hostname, "username": "u", "pid": pid
+        });
+        repository.files().write(FileKind::Lock, lock.to_string().as_bytes()).expect("written");
+        let session = repository.begin(false, &Control::new()).expect("a stale lock excludes nobody");
+        assert!(session.surroundings().stale_found);
+        drop(session);
+        assert_eq!(repository.files().ids(FileKind::Lock).expect("listed"), []);
+    }
+}
+
+#[test]
+fn packs_that_no_index_names_are_found_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = init(folder.path(), RepositoryOptions::default());
+    let session = begin(&repository);
+    for n in 0..100u32 {
+        store(&session, BlobKind::Data, &n.to_le_bytes().repeat(1000));
+    }
+    session.flush().expect("flushed");
+    drop(session);
+    for id in repository.files().ids(FileKind::Index).expect("listed") {
+        repository.files().delete(FileKind::Index, id).expect("deleted");
+    }
+    let repository = open(folder.path(), RepositoryOptions::default()).expect("opens");
+    let session = begin(&repository);
+    assert_eq!(repository.index().blob_count(), 0);
+    let recovered = session.recover(&Control::new()).expect("recovers");
+    assert_eq!(recovered.packs, 1);
+    assert_eq!(store(&session, BlobKind::Data, &7u32.to_le_bytes().repeat(1000)), Stored::Known);
+    drop(session);
+    let repository = open(folder.path(), RepositoryOptions::default()).expect("opens");
+    begin(&repository);
+    assert_eq!(repository.index().blob_count(), 100, "the index was written");
+}
+
+#[test]
+fn a_failed_upload_is_known_to_whoever_relied_on_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = init(folder.path(), RepositoryOptions::default());
+    let first = begin(&repository);
+    let second = begin(&repository);
+    store(&first, BlobKind::Data, b"shared");
+    assert_eq!(store(&second, BlobKind::Data, b"shared"), Stored::Known);
+    // The lock goes away under both: nothing can be stored.
+    for id in repository.files().ids(FileKind::Lock).expect("listed") {
+        repository.files().delete(FileKind::Lock, id).expect("deleted");
+    }
+    std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
+    std::fs::write(folder.path().join("data"), b"not a folder").expect("written");
+    assert!(first.flush().is_err());
+    assert!(second.flush().is_err(), "it relied on the first one's blob");
+    drop((first, second));
+    let third = begin(&repository);
+    assert!(matches!(store(&third, BlobKind::Data, b"shared"), Stored::New { .. }), "nobody has it");
+}
+
+#[test]
+fn several_passwords_open_and_the_one_in_use_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = init(folder.path(), RepositoryOptions::default());
+    let second = SecretString::from("second");
+    let id = repository.add_key(&second).expect("added");
+    assert_eq!(repository.keys().expect("listed").len(), 2);
+    assert!(matches!(repository.remove_key(repository.key_id()), Err(Error::Invalid(_))));
+    let location = Location::folder(folder.path());
+    let again =
+        Repository::open(&location, &StoreSettings::default(), &second, RepositoryOptions::default());
+    assert_eq!(again.expect("opens").key_id(), id);
+    repository.remove_key(id).expect("removed");
+    let third = SecretString::from("third");
+    repository.change_password(&third).expect("changed");
+    assert!(matches!(open(folder.path(), RepositoryOptions::default()), Err(Error::WrongPassword { .. })));
+    Repository::open(&location, &StoreSettings::default(), &third, RepositoryOptions::default())
+        .expect("opens with the new one");
+}
