@@ -1,1 +1,10 @@
-//! Suites that cross rooms live in this crate's `tests/` folder; this file holds what they share.
+//! What the suites share: the programs they run, the trees they back up, and how
+//! two trees are compared.
+//!
+//! The programs come from the variables that `tests/run` sets. A program that is
+//! missing is said on one line and its tests skip; keepwell itself is never skipped.
+
+pub mod awkward_tree;
+pub mod compare;
+pub mod programs;
+pub mod random_data;
