@@ -4,6 +4,7 @@
 //! The archive pipeline pulls: it lists folders and opens contents from several
 //! threads at once, and asks for nothing that it has no room for.
 
+pub mod files;
 pub mod filter;
 
 mod clean_path;
