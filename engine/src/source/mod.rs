@@ -6,6 +6,7 @@
 
 pub mod files;
 pub mod filter;
+pub mod stream;
 
 mod clean_path;
 mod glob;

@@ -1,0 +1,216 @@
+//! One file out of a stream: standard input, or what a command writes
+//! (`backup --stdin`, `--stdin-from-command`), stored as restic stores it: at `/NAME`, mode 0644, the time of
+//! the backup, the user and group of this process.
+//!
+//! The stream is read once, by a thread of its own into a bounded queue, so that a
+//! cancel wakes the backup even where the stream itself cannot be woken. A stream without
+//! a single byte, and a command that fails, leave no snapshot.
+
+mod command;
+mod parent_death;
+mod pump;
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+pub use command::CommandLine;
+use command::SourceCommand;
+use pump::{Pump, PumpReader};
+
+use crate::clock::Clock;
+use crate::control::Control;
+use crate::error::{Error, Result};
+use crate::format::{Node, NodeKind, Timestamp, go_mode};
+use crate::source::clean_path::{clean, join};
+use crate::source::{Entry, EntryContent, FileContent, Folder, Problems, Source, Totals};
+
+/// A source of one file. Serves one backup.
+pub struct StreamSource {
+    /// Absolute and clean; not the root.
+    path: Vec<u8>,
+    clock: Arc<dyn Clock>,
+    origin: Mutex<Option<Origin>>,
+    pump: Arc<Pump>,
+    command: Mutex<Option<Arc<SourceCommand>>>,
+}
+
+/// What is read, until `prepare` begins to.
+enum Origin {
+    Reader(Box<dyn Read + Send>),
+    Command(CommandLine),
+}
+
+impl StreamSource {
+    /// One file at `/name` with what `reader` gives. Slashes in `name` make folders.
+    /// Fails with `Error::Invalid` if `name` names nothing.
+    pub fn from_reader(name: &str, reader: Box<dyn Read + Send>, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::new(name, Origin::Reader(reader), clock)
+    }
+
+    /// One file at `/name` with what a command writes to its standard output. The command
+    /// is started by `prepare`, in a process group of its own, without input, and dies
+    /// with this process. Fails as [`StreamSource::from_reader`].
+    pub fn from_command(name: &str, command: CommandLine, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::new(name, Origin::Command(command), clock)
+    }
+
+    fn new(name: &str, origin: Origin, clock: Arc<dyn Clock>) -> Result<Self> {
+        let path = clean(&join(b"/", name.as_bytes()));
+        if path == b"/" || path.contains(&0) {
+            return Err(Error::Invalid(format!("{name:?} is no name for a file")));
+        }
+        let (pump, command) = (Arc::new(Pump::default()), Mutex::new(None));
+        Ok(Self { path, clock, origin: Mutex::new(Some(origin)), pump, command })
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Source { path: PathBuf::from(OsString::from_vec(self.path.clone())), source }
+    }
+}
+
+impl Source for StreamSource {
+    fn paths(&self) -> Vec<String> {
+        vec![String::from_utf8_lossy(&self.path).into_owned()]
+    }
+
+    fn prepare(&self, control: &Control, _: &dyn Problems) -> Result<()> {
+        control.checkpoint()?;
+        let reader = match self.origin.lock().take() {
+            None => return Err(Error::Invalid("a stream can be read once only".into())),
+            Some(Origin::Reader(reader)) => reader,
+            Some(Origin::Command(line)) => {
+                let (command, stdout) = SourceCommand::start(line)?;
+                *self.command.lock() = Some(Arc::new(command));
+                Box::new(stdout)
+            }
+        };
+        self.pump.start(reader).map_err(|source| self.failed(source))
+    }
+
+    fn root(&self) -> Result<Box<dyn Folder>> {
+        let now = self.clock.now_local();
+        let time = Timestamp {
+            seconds: now.timestamp(),
+            nanoseconds: now.timestamp_subsec_nanos().min(999_999_999),
+            offset_seconds: now.offset().local_minus_utc(),
+        };
+        let pump = Arc::clone(&self.pump);
+        Ok(Box::new(StreamFolder { pump, path: self.path.clone(), depth: 1, time }))
+    }
+
+    /// Nobody knows how much a stream gives.
+    fn count(&self, _: &Control, _: &dyn Fn(Totals)) -> Result<()> {
+        Ok(())
+    }
+
+    /// Waits for the command to end.
+    fn finish(&self) -> Result<()> {
+        self.pump.close();
+        if self.pump.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let command = self.command.lock().clone();
+        if let Some(command) = &command {
+            command.finish()?;
+        }
+        if self.pump.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let bytes = self.pump.bytes_read().map_err(|error| self.failed(error))?;
+        match (bytes, command) {
+            (0, Some(command)) => Err(command.failure("it gave no data")),
+            (0, None) => Err(self.failed(io::Error::new(io::ErrorKind::UnexpectedEof, "it gave no data"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the command: blocks until it is gone, which takes a few seconds if it does not end on request.
+    fn cancel(&self) {
+        self.pump.cancel();
+        let command = self.command.lock().clone();
+        if let Some(command) = command {
+            command.cancel();
+        }
+    }
+}
+
+/// The folder of the first `depth` components less one.
+struct StreamFolder {
+    pump: Arc<Pump>,
+    path: Vec<u8>,
+    depth: usize,
+    time: Timestamp,
+}
+
+impl Folder for StreamFolder {
+    fn list(&self, _: &dyn Problems) -> Result<Vec<Entry>> {
+        let mut rest = self.path.split(|byte| *byte == b'/').skip(self.depth);
+        let name = rest.next().unwrap_or_default();
+        let (kind, mode, content) = if rest.next().is_none() {
+            let file = StreamFile { pump: Arc::clone(&self.pump), path: self.path.clone() };
+            (NodeKind::File, 0o644, EntryContent::File(Box::new(file)))
+        } else {
+            let (pump, path) = (Arc::clone(&self.pump), self.path.clone());
+            let folder = Self { pump, path, depth: self.depth + 1, time: self.time };
+            (NodeKind::Dir, go_mode::DIR | 0o755, EntryContent::Folder(Box::new(folder)))
+        };
+        Ok(vec![Entry { node: stream_node(name, kind, mode, self.time), content }])
+    }
+
+    fn display_path(&self) -> String {
+        let parts: Vec<&[u8]> = self.path.split(|byte| *byte == b'/').take(self.depth).collect();
+        format!("{}/", String::from_utf8_lossy(&parts.join(&b'/')).trim_end_matches('/'))
+    }
+}
+
+/// restic fills nothing but this (`internal/fs/fs_reader.go`). The size comes from what is read.
+fn stream_node(name: &[u8], kind: NodeKind, mode: u32, time: Timestamp) -> Node {
+    Node {
+        name: name.to_vec(),
+        kind,
+        mode,
+        mtime: time,
+        atime: time,
+        ctime: time,
+        uid: rustix::process::getuid().as_raw(),
+        gid: rustix::process::getgid().as_raw(),
+        user: Arc::from(""),
+        group: Arc::from(""),
+        inode: 0,
+        device_id: 0,
+        size: 0,
+        links: 0,
+        link_target: Vec::new(),
+        extended_attributes: Vec::new(),
+        generic_attributes: String::new(),
+        device: 0,
+        content: None,
+        subtree: None,
+        error: String::new(),
+    }
+}
+
+struct StreamFile {
+    pump: Arc<Pump>,
+    path: Vec<u8>,
+}
+
+impl FileContent for StreamFile {
+    fn open(&self) -> Result<Box<dyn Read + Send>> {
+        match PumpReader::open(&self.pump) {
+            Some(reader) => Ok(Box::new(reader)),
+            None => Err(Error::Source {
+                path: PathBuf::from(std::ffi::OsStr::from_bytes(&self.path)),
+                source: io::Error::other("a stream can be read once only"),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
