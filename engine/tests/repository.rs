@@ -73,7 +73,8 @@ impl Clock for SetClock {
 fn a_second_open_finds_every_blob_and_the_snapshot() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = tempfile::tempdir().expect("a folder");
-    let options = RepositoryOptions { cache_folder: Some(cache.path().into()), ..RepositoryOptions::default() };
+    let options =
+        RepositoryOptions { cache_folder: Some(cache.path().into()), ..RepositoryOptions::default() };
     let repository = init(folder.path(), options.clone());
     let session = begin(&repository);
     let contents: Vec<Vec<u8>> = (0..500u32).map(|n| n.to_le_bytes().repeat(1 + n as usize)).collect();
@@ -237,8 +238,7 @@ fn several_passwords_open_and_the_one_in_use_stays() {
     assert_eq!(repository.keys().expect("listed").len(), 2);
     assert!(matches!(repository.remove_key(repository.key_id()), Err(Error::Invalid(_))));
     let location = Location::folder(folder.path());
-    let again =
-        Repository::open(&location, &StoreSettings::default(), &second, RepositoryOptions::default());
+    let again = Repository::open(&location, &StoreSettings::default(), &second, RepositoryOptions::default());
     assert_eq!(again.expect("opens").key_id(), id);
     repository.remove_key(id).expect("removed");
     let third = SecretString::from("third");

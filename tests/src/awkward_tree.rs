@@ -181,7 +181,8 @@ fn make_deep(folder: &Path) {
     for level in 0..60 {
         let name = format!("{level:02}-{}", "d".repeat(37));
         rustix::fs::mkdirat(&parent, &name, Mode::from_raw_mode(0o755)).expect("a folder");
-        parent = rustix::fs::openat(&parent, &name, rustix::fs::OFlags::DIRECTORY, Mode::empty()).expect("opens");
+        parent =
+            rustix::fs::openat(&parent, &name, rustix::fs::OFlags::DIRECTORY, Mode::empty()).expect("opens");
     }
     let file = rustix::fs::openat(
         &parent,

@@ -98,16 +98,16 @@ impl Program {
     }
 
     /// Runs it, expects success, returns stdout.
-    pub fn run<A: AsRef<OsStr>>(
-        &self,
-        repository: &Path,
-        arguments: impl IntoIterator<Item = A>,
-    ) -> String {
+    pub fn run<A: AsRef<OsStr>>(&self, repository: &Path, arguments: impl IntoIterator<Item = A>) -> String {
         let mut command = self.command(repository);
         command.args(arguments);
-        let output =
-            command.output().unwrap_or_else(|error| panic!("{} does not start: {error}", self.name));
-        assert!(output.status.success(), "{command:?} ended with {}:\n{}", output.status, transcript(&output));
+        let output = command.output().unwrap_or_else(|error| panic!("{} does not start: {error}", self.name));
+        assert!(
+            output.status.success(),
+            "{command:?} ended with {}:\n{}",
+            output.status,
+            transcript(&output)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 

@@ -145,6 +145,7 @@ impl Reading {
                 return Ok(Some(length));
             }
             let Some(reader) = &mut self.reader else {
+                self.cutter.reset();
                 let rest = self.buffer.filled().len();
                 return Ok((rest > 0).then_some(rest));
             };
@@ -154,6 +155,7 @@ impl Reading {
                 Err(source) => {
                     self.reader = None;
                     self.buffer.clear();
+                    self.cutter.reset();
                     return Err(Error::Source { path: PathBuf::from(&self.path), source });
                 }
             }

@@ -96,3 +96,14 @@ pub trait Source: Send + Sync {
     /// Wakes readers that block; they then fail. Called at most once, from any thread.
     fn cancel(&self);
 }
+
+/// A folder's entries at once, for tests.
+#[cfg(test)]
+pub(crate) fn list_all(folder: &dyn Folder, problems: &dyn Problems) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    folder.list(problems, &mut |entry| {
+        entries.push(entry);
+        Ok(())
+    })?;
+    Ok(entries)
+}

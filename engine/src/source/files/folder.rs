@@ -66,17 +66,21 @@ struct ListedFile {
 }
 
 impl WholeFolder {
-    /// Opens the folder and gives its handle and each entry that is not left out, in order.
-    /// What could not be looked at comes with its error.
+    /// Opens the folder to be listed.
+    pub(super) fn open(&self) -> io::Result<FolderHandle> {
+        FolderHandle::open(&self.path, Purpose::List)
+    }
+
+    /// Gives each entry that is not left out, in order. What could not be looked at comes with its error.
     pub(super) fn visit(
         &self,
-        visitor: &mut dyn FnMut(&FolderHandle, &[u8], io::Result<Stat>) -> ControlFlow<()>,
-    ) -> io::Result<FolderHandle> {
+        handle: &FolderHandle,
+        visitor: &mut dyn FnMut(&[u8], io::Result<Stat>) -> ControlFlow<()>,
+    ) -> io::Result<()> {
         let rules = &self.shared.rules;
-        let handle = FolderHandle::open(&self.path, Purpose::List)?;
         let names = handle.names()?;
         let own_device = if rules.one_file_system { handle.stat(b".", false)?.st_dev } else { 0 };
-        let tags = rules.tags_in(&handle, &|| lossy(&self.path));
+        let tags = rules.tags_in(handle, &|| lossy(&self.path));
         let mut path = join(&self.path, b"");
         let folder_length = path.len();
         for name in names {
@@ -91,11 +95,11 @@ impl WholeFolder {
             {
                 continue;
             }
-            if visitor(&handle, &name, stat).is_break() {
+            if visitor(&name, stat).is_break() {
                 break;
             }
         }
-        Ok(handle)
+        Ok(())
     }
 
     /// The folder `name` in this one.
@@ -112,32 +116,30 @@ impl WholeFolder {
 }
 
 impl Folder for WholeFolder {
-    fn list(&self, problems: &dyn Problems) -> Result<Vec<Entry>> {
-        let mut entries = Vec::new();
-        let handle = self
-            .visit(&mut |handle, name, stat| {
-                let told = || lossy(&join(&self.path, name));
-                if let Some(node) = read_node(&self.shared, handle, name, stat, false, problems, &told) {
-                    let content = match node.kind {
-                        NodeKind::Dir => EntryContent::Folder(Box::new(self.below(name))),
-                        _ => EntryContent::Nothing,
-                    };
-                    entries.push(Entry { node, content });
-                }
-                ControlFlow::Continue(())
-            })
-            .map_err(|source| Error::Source { path: path_buf(&self.path), source })?;
-        let folder = OpenFolder::share(&self.shared, handle);
-        let files = entries.iter_mut().filter(|entry: &&mut Entry| entry.node.kind == NodeKind::File);
-        for entry in files {
-            entry.content = EntryContent::File(Box::new(ListedFile {
-                folder: folder.clone(),
-                folder_path: Arc::clone(&self.path),
-                name: entry.node.name.as_slice().into(),
-                size: entry.node.size,
-            }));
-        }
-        Ok(entries)
+    fn list(&self, problems: &dyn Problems, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()> {
+        let failed = |source| Error::Source { path: path_buf(&self.path), source };
+        let folder = OpenFolder::new(&self.shared, self.open().map_err(failed)?);
+        let shared = folder.may_be_kept_open().then(|| Arc::clone(&folder));
+        let mut outcome = Ok(());
+        self.visit(&folder.handle, &mut |name, stat| {
+            let told = || lossy(&join(&self.path, name));
+            let node = read_node(&self.shared, &folder.handle, name, stat, false, problems, &told);
+            let Some(node) = node else { return ControlFlow::Continue(()) };
+            let content = match node.kind {
+                NodeKind::Dir => EntryContent::Folder(Box::new(self.below(name))),
+                NodeKind::File => EntryContent::File(Box::new(ListedFile {
+                    folder: shared.clone(),
+                    folder_path: Arc::clone(&self.path),
+                    name: name.into(),
+                    size: node.size,
+                })),
+                _ => EntryContent::Nothing,
+            };
+            outcome = each(Entry { node, content });
+            if outcome.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .map_err(failed)?;
+        outcome
     }
 
     fn display_path(&self) -> String {
@@ -189,11 +191,11 @@ impl BetweenFolder {
 }
 
 impl Folder for BetweenFolder {
-    fn list(&self, problems: &dyn Problems) -> Result<Vec<Entry>> {
+    fn list(&self, problems: &dyn Problems, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()> {
         let handle = FolderHandle::open(&self.path, Purpose::Reach)
             .map_err(|source| Error::Source { path: path_buf(&self.path), source })?;
         let entries = self.tree.entries.iter();
-        Ok(entries.filter_map(|(name, target)| self.entry(&handle, name, target, problems)).collect())
+        entries.filter_map(|(name, target)| self.entry(&handle, name, target, problems)).try_for_each(each)
     }
 
     fn display_path(&self) -> String {
@@ -248,12 +250,14 @@ fn read_node(
 }
 
 impl OpenFolder {
-    /// Shares the handle unless too many are shared already.
-    fn share(shared: &Arc<Shared>, handle: FolderHandle) -> Option<Arc<Self>> {
-        let count = &shared.open_folders;
-        let more = |open: usize| (open < SHARED_FOLDERS_MAX).then_some(open + 1);
-        count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Arc::new(Self { shared: Arc::clone(shared), handle }))
+    fn new(shared: &Arc<Shared>, handle: FolderHandle) -> Arc<Self> {
+        shared.open_folders.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self { shared: Arc::clone(shared), handle })
+    }
+
+    /// Whether files may keep it open: not if too many are already.
+    fn may_be_kept_open(&self) -> bool {
+        self.shared.open_folders.load(Ordering::Relaxed) <= SHARED_FOLDERS_MAX
     }
 }
 

@@ -18,7 +18,8 @@ pub(super) fn count_folder(top: WholeFolder, control: &Control, found: &dyn Fn(T
         control.checkpoint()?;
         let mut totals = Totals::default();
         // A folder that cannot be listed counts nothing.
-        let _ = folder.visit(&mut |_, name, stat| {
+        let Ok(handle) = folder.open() else { continue };
+        let _ = folder.visit(&handle, &mut |name, stat| {
             match stat.map(|stat| (kind_of(&stat), size_of(&stat))) {
                 Ok((NodeKind::Dir, _)) => folders.push(folder.below(name)),
                 Ok((NodeKind::File, bytes)) => {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::SystemClock;
 use crate::format::go_mode;
-use crate::source::{Entry, EntryContent};
+use crate::source::{Entry, EntryContent, list_all};
 
 #[derive(Default)]
 struct Told(Mutex<Vec<String>>);
@@ -33,7 +33,7 @@ fn source(paths: &[&Path], excludes: Excludes) -> FilesSource {
 
 /// Everything in a folder: paths below `top` with a slash after folders and contents after files.
 fn walk(folder: &dyn Folder, told: &Told, below: &str, lines: &mut Vec<String>) {
-    let entries = match folder.list(told) {
+    let entries = match list_all(folder, told) {
         Ok(entries) => entries,
         Err(error) => return told.unreadable(&folder.display_path(), &error.to_string()),
     };
@@ -80,7 +80,7 @@ fn listed(top: &Path) -> (Vec<Entry>, Vec<String>) {
     let told = Told::default();
     source.prepare(&Control::new(), &told).unwrap();
     let devices = source.prepared().unwrap();
-    let entries = source.whole(&devices, top.to_str().unwrap().as_bytes()).list(&told).unwrap();
+    let entries = list_all(&source.whole(&devices, top.to_str().unwrap().as_bytes()), &told).unwrap();
     (entries, told.0.into_inner())
 }
 
@@ -160,7 +160,7 @@ fn device_ids_are_kept_for_hard_links_only_where_asked_for() {
     source.prepare(&Control::new(), &Told::default()).unwrap();
     let whole = source.whole(&source.prepared().unwrap(), top.path().to_str().unwrap().as_bytes());
     let kept: Vec<bool> =
-        whole.list(&Told::default()).unwrap().iter().map(|entry| entry.node.device_id != 0).collect();
+        list_all(&whole, &Told::default()).unwrap().iter().map(|entry| entry.node.device_id != 0).collect();
     assert_eq!(kept, [false, true, true]);
 }
 
@@ -237,7 +237,7 @@ fn a_folder_that_vanished_cannot_be_listed_and_a_pipe_in_a_files_place_is_refuse
     for Entry { content, .. } in entries {
         match content {
             EntryContent::Folder(folder) => {
-                assert!(matches!(folder.list(&Told::default()), Err(Error::Source { .. })));
+                assert!(matches!(list_all(&*folder, &Told::default()), Err(Error::Source { .. })));
             }
             EntryContent::File(file) => assert!(matches!(file.open().err(), Some(Error::Source { .. }))),
             EntryContent::Nothing => panic!("neither a file nor a folder"),
@@ -302,10 +302,10 @@ fn mount_points_stay_as_empty_folders_on_one_file_system() {
     let excludes = Excludes { one_file_system: true, ..Excludes::default() };
     let source = source(&[Path::new("/")], excludes);
     source.prepare(&Control::new(), &Told::default()).unwrap();
-    let mut entries = source.root().unwrap().list(&Told::default()).unwrap();
+    let mut entries = list_all(&*source.root().unwrap(), &Told::default()).unwrap();
     let proc = entries.iter().position(|entry| entry.node.name == b"proc").unwrap();
     let EntryContent::Folder(folder) = entries.swap_remove(proc).content else { panic!("/proc is a folder") };
-    assert_eq!(folder.list(&Told::default()).unwrap().len(), 0);
+    assert_eq!(list_all(&*folder, &Told::default()).unwrap().len(), 0);
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn listing_is_quick() {
         let mut folders = vec![source.root().unwrap()];
         let mut count = 0;
         while let Some(folder) = folders.pop() {
-            for entry in folder.list(&Told::default()).unwrap() {
+            for entry in list_all(&*folder, &Told::default()).unwrap() {
                 count += 1;
                 if let EntryContent::Folder(folder) = entry.content {
                     folders.push(folder);

@@ -148,7 +148,7 @@ struct StreamFolder {
 }
 
 impl Folder for StreamFolder {
-    fn list(&self, _: &dyn Problems) -> Result<Vec<Entry>> {
+    fn list(&self, _: &dyn Problems, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()> {
         let mut rest = self.path.split(|byte| *byte == b'/').skip(self.depth);
         let name = rest.next().unwrap_or_default();
         let (kind, mode, content) = if rest.next().is_none() {
@@ -159,7 +159,7 @@ impl Folder for StreamFolder {
             let folder = Self { pump, path, depth: self.depth + 1, time: self.time };
             (NodeKind::Dir, go_mode::DIR | 0o755, EntryContent::Folder(Box::new(folder)))
         };
-        Ok(vec![Entry { node: stream_node(name, kind, mode, self.time), content }])
+        each(Entry { node: stream_node(name, kind, mode, self.time), content })
     }
 
     fn display_path(&self) -> String {
@@ -201,6 +201,10 @@ struct StreamFile {
 }
 
 impl FileContent for StreamFile {
+    fn is_stream(&self) -> bool {
+        true
+    }
+
     fn open(&self) -> Result<Box<dyn Read + Send>> {
         match PumpReader::open(&self.pump) {
             Some(reader) => Ok(Box::new(reader)),

@@ -4,6 +4,7 @@ use std::sync::mpsc::channel;
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::source::list_all;
 
 struct Nothing;
 
@@ -24,7 +25,7 @@ fn shell(script: &str) -> StreamSource {
 
 fn open(source: &StreamSource) -> Box<dyn Read + Send> {
     source.prepare(&Control::new(), &Nothing).unwrap();
-    let mut entries = source.root().unwrap().list(&Nothing).unwrap();
+    let mut entries = list_all(&*source.root().unwrap(), &Nothing).unwrap();
     match entries.remove(0).content {
         EntryContent::File(file) => file.open().unwrap(),
         _ => panic!("not a file"),
@@ -46,11 +47,11 @@ fn a_reader_is_one_file_below_its_folders() {
     source.prepare(&Control::new(), &Nothing).unwrap();
     let top = source.root().unwrap();
     assert_eq!(top.display_path(), "/");
-    let folder = top.list(&Nothing).unwrap().remove(0);
+    let folder = list_all(&*top, &Nothing).unwrap().remove(0);
     assert_eq!((folder.node.name.as_slice(), folder.node.mode), (b"b".as_slice(), go_mode::DIR | 0o755));
     let EntryContent::Folder(folder) = folder.content else { panic!("not a folder") };
     assert_eq!(folder.display_path(), "/b/");
-    let file = folder.list(&Nothing).unwrap().remove(0);
+    let file = list_all(&*folder, &Nothing).unwrap().remove(0);
     assert_eq!((file.node.name.as_slice(), file.node.mode), (b"c.sql".as_slice(), 0o644));
     let EntryContent::File(file) = file.content else { panic!("not a file") };
     let mut text = String::new();
