@@ -1,66 +1,78 @@
 //! The fast search in safe code: several digests rolled side by side.
 //!
-//! A step of the digest waits about eight cycles for its table, so one digest leaves most of a core idle. The span
-//! is searched in blocks; each block is cut into lanes of equal length, and one step of every lane is taken in turn.
-//! A lane needs the digest of the 64 bytes before it, which is its run-up. The first split in byte order wins:
-//! a split found in one lane ends the block only when no earlier lane can still find one.
+//! A step of the digest waits for its table, so that one digest leaves most of a core idle. The span is searched in
+//! blocks; each block is cut into lanes of equal length, and one step of every lane is taken in turn. A lane starts
+//! from the digest of the 64 bytes before it, its run-up. The first split in byte order wins: a split found in one
+//! lane ends the block only when no earlier lane can still find one.
+//!
+//! Lanes have lengths that the compiler knows: one base register then reaches the bytes of all of them, and no access
+//! needs a bounds check.
 
 use std::ops::Range;
 
 use super::rabin;
 use super::tables::{RollingTables, WINDOW_BYTES};
 
-/// Lanes of the search: see `benches/chunker.rs`.
+/// More lanes no longer fit into registers, fewer wait for the tables (measured from 1 to 8 lanes).
 const LANES: usize = 8;
 
-/// A block of 32 KiB. A longer one wastes more when a split comes early, a shorter one spends more on run-ups.
-const LANE_BYTES_MAX: usize = 4096;
+/// Blocks of 32 KiB: longer ones waste more when a split comes early, shorter ones spend more on run-ups.
+const LANE_BYTES: usize = 4096;
 
-/// Below it the run-ups cost more than the lanes save.
-const LANE_BYTES_MIN: usize = 256;
-
-type Tile = [u8; WINDOW_BYTES];
+/// Blocks of 4 KiB for what is left, so that little is searched byte by byte.
+const SHORT_LANE_BYTES: usize = 512;
 
 /// The same as [`rabin::first_split`], with the same conditions.
 pub(super) fn first_split(tables: &RollingTables, bytes: &[u8], mut lengths: Range<usize>) -> Option<usize> {
+    const BLOCK_BYTES: usize = WINDOW_BYTES + LANES * LANE_BYTES;
+    const SHORT_BLOCK_BYTES: usize = WINDOW_BYTES + LANES * SHORT_LANE_BYTES;
+    if lengths.is_empty() {
+        return None;
+    }
+    let mut rest = &bytes[lengths.start - 1 - WINDOW_BYTES..lengths.end - 1];
     loop {
-        let lane_bytes = (lengths.len() / LANES).min(LANE_BYTES_MAX) / WINDOW_BYTES * WINDOW_BYTES;
-        if lane_bytes < LANE_BYTES_MIN {
+        let (step, searched) = if let Some(block) = rest.first_chunk::<BLOCK_BYTES>() {
+            (first_step::<LANE_BYTES, BLOCK_BYTES>(tables, block), LANES * LANE_BYTES)
+        } else if let Some(block) = rest.first_chunk::<SHORT_BLOCK_BYTES>() {
+            (first_step::<SHORT_LANE_BYTES, SHORT_BLOCK_BYTES>(tables, block), LANES * SHORT_LANE_BYTES)
+        } else {
             return rabin::first_split(tables, bytes, lengths);
-        }
-        let before = lengths.start - 1;
-        let block = &bytes[before - WINDOW_BYTES..before + LANES * lane_bytes];
-        if let Some(step) = first_split_in_block(tables, block, lane_bytes) {
+        };
+        if let Some(step) = step {
             return Some(lengths.start + step);
         }
-        lengths.start += LANES * lane_bytes;
+        lengths.start += searched;
+        rest = &rest[searched..];
     }
 }
 
-/// The first step of a block, counted over all lanes in byte order, after which a chunk may end. `block` is a
-/// window, which is the first lane's run-up, and then the lanes.
-fn first_split_in_block(tables: &RollingTables, block: &[u8], lane_bytes: usize) -> Option<usize> {
-    let (tiles, _) = block.as_chunks::<WINDOW_BYTES>();
-    let lane_tiles = lane_bytes / WINDOW_BYTES;
-    let mut oldest: [&Tile; LANES] = std::array::from_fn(|lane| &tiles[lane * lane_tiles]);
-    let mut digests = oldest.map(|window| tables.digest(window));
+/// The first step of a block, counted in byte order over all lanes, after which a chunk may end. `block` is the
+/// first lane's run-up and then the lanes.
+fn first_step<const LANE: usize, const BLOCK: usize>(
+    tables: &RollingTables,
+    block: &[u8; BLOCK],
+) -> Option<usize> {
+    const { assert!(BLOCK == WINDOW_BYTES + LANES * LANE && LANE.is_multiple_of(WINDOW_BYTES)) }
+    let mut digests: [u64; LANES] =
+        std::array::from_fn(|lane| tables.digest(&block[lane * LANE..lane * LANE + WINDOW_BYTES]));
     let mut first: Option<usize> = None;
-    for tile in 0..lane_tiles {
-        let newest: [&Tile; LANES] = std::array::from_fn(|lane| &tiles[lane * lane_tiles + tile + 1]);
-        for at in 0..WINDOW_BYTES {
-            for lane in 0..LANES {
-                digests[lane] = tables.roll(digests[lane], newest[lane][at], oldest[lane][at]);
-                if tables.splits(digests[lane]) {
-                    let step = lane * lane_bytes + tile * WINDOW_BYTES + at;
-                    first = Some(first.map_or(step, |first| first.min(step)));
-                }
+    for tile in 0..LANE / WINDOW_BYTES {
+        for at in tile * WINDOW_BYTES..(tile + 1) * WINDOW_BYTES {
+            let mut any_splits = false;
+            for (lane, digest) in digests.iter_mut().enumerate() {
+                let oldest = lane * LANE + at;
+                *digest = tables.roll(*digest, block[oldest + WINDOW_BYTES], block[oldest]);
+                any_splits |= tables.splits(*digest);
+            }
+            if any_splits && let Some(lane) = digests.iter().position(|&digest| tables.splits(digest)) {
+                let step = lane * LANE + at;
+                first = Some(first.map_or(step, |first| first.min(step)));
             }
         }
         // What the first lane finds is first of all.
-        if first.is_some_and(|step| step < lane_bytes) {
+        if first.is_some_and(|step| step < LANE) {
             break;
         }
-        oldest = newest;
     }
     first
 }

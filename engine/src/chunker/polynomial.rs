@@ -211,7 +211,7 @@ mod tests {
             assert_eq!(polynomial.degree(), 53);
             assert_eq!(serde_json::to_string(&polynomial).unwrap(), format!("\"{text}\""));
         }
-        assert_eq!("0025B468838DCB75".parse(), Polynomial::new(0x25b4_6883_8dcb_75));
+        assert_eq!("0025B468838DCB75".parse(), Polynomial::new(0x0025_b468_838d_cb75));
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
             ("ffffffffffffffff", DegreeOutOfRange { value: u64::MAX }),
             ("40000000000001", DegreeOutOfRange { value: 1 << 54 | 1 }),
             ("20000000000001", Reducible { value: 1 << 53 | 1 }),
-            ("25b468838dcb74", Reducible { value: 0x25b4_6883_8dcb_74 }),
+            ("25b468838dcb74", Reducible { value: 0x0025_b468_838d_cb74 }),
             ("101", Reducible { value: 0x101 }),
         ];
         for (text, error) in cases {

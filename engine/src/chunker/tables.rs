@@ -46,7 +46,8 @@ impl RollingTables {
     /// The digest after `newest` came; `oldest` came 64 steps before it.
     #[inline(always)]
     pub(super) fn roll(&self, digest: u64, newest: u8, oldest: u8) -> u64 {
-        self.append(digest, newest) ^ self.leave[usize::from(oldest)]
+        let ready_early = self.leave[usize::from(oldest)] ^ (u64::from(newest) << self.pad_bits);
+        (digest << 8) ^ ready_early ^ self.reduce[(digest >> 56) as usize]
     }
 
     /// The digest after `newest` came and nothing left the window.
