@@ -32,7 +32,7 @@ pub const CHUNK_SIZE_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub enum Search {
     /// Byte by byte, on any machine: what the others are measured against and checked with.
     Plain,
-    /// Eight digests side by side, on any machine.
+    /// Several digests side by side, on any machine.
     Lanes,
 }
 
