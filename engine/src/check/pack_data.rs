@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::format::PackedBlob;
 use crate::id::Id;
 use crate::report::Counters;
-use crate::repository::{FileKind, read_header};
+use crate::repository::{BLOB_BYTES_MAX, FileKind, read_header};
 
 /// Packs up to here are fetched whole (restic's largest, `MaxPackSize`, and one blob more).
 const WHOLE_BYTES_MAX: u64 = 144 << 20;
@@ -76,6 +76,17 @@ impl Checker<'_> {
         let mut digest = Sha256::new();
         let mut hashed: u64 = 0;
         let mut rest = blobs.as_slice();
+        if let Some(huge) = rest.iter().position(|blob| blob.length_bytes > BLOB_BYTES_MAX) {
+            let why = format!(
+                "{} {} claims {} bytes",
+                rest[huge].kind.name(),
+                rest[huge].id,
+                rest[huge].length_bytes
+            );
+            self.findings.tell(FindingKind::BlobDamaged, path.clone(), why);
+            // From there on the pack is hashed only.
+            rest = &rest[..huge];
+        }
         while let Some(first) = rest.first() {
             self.control.checkpoint()?;
             let mut range_bytes = u64::from(first.length_bytes);

@@ -35,6 +35,7 @@ pub use keys::{KeyInfo, MASTER_KEYS_TRIED_MAX};
 pub(crate) use lock::stale_locks;
 pub use lock::{LockSurroundings, LockTiming, RepositoryLock};
 pub use packer::{PACK_BYTES_DEFAULT, PACK_BYTES_MAX, PACK_BYTES_MIN, read_header};
+pub use read::BLOB_BYTES_MAX;
 pub use recover::Recovered;
 pub use session::{SealedSnapshot, Session, Stored};
 pub use snapshots::SnapshotChoice;
