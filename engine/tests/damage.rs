@@ -5,7 +5,6 @@ mod handmade;
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use handmade::{Handmade, HandmadeBlob, PASSWORD, tree_text};
@@ -15,11 +14,6 @@ use keepwell_engine::format::BlobKind;
 use keepwell_engine::id::Id;
 use keepwell_engine::repository::FileKind;
 use proptest::prelude::*;
-
-fn sound() -> &'static Handmade {
-    static SOUND: OnceLock<Handmade> = OnceLock::new();
-    SOUND.get_or_init(Handmade::sound)
-}
 
 /// Whether `restic check` finds the repository sound; `None` without a restic.
 fn restic_finds_it_sound(repository: &Handmade, read_data: bool) -> Option<bool> {
@@ -41,8 +35,9 @@ fn restic_finds_it_sound(repository: &Handmade, read_data: bool) -> Option<bool>
 
 #[test]
 fn a_sound_repository_has_no_findings() {
+    let made = Handmade::sound();
     for read_data in [ReadData::Nothing, ReadData::All] {
-        let (outcome, findings) = sound().check(read_data).unwrap();
+        let (outcome, findings) = made.check(read_data).unwrap();
         assert_eq!(findings, []);
         assert!(outcome.is_sound());
         assert_eq!(
@@ -50,11 +45,11 @@ fn a_sound_repository_has_no_findings() {
             (2, 2, 4, 4),
             "{outcome:?}"
         );
-        let packs: usize = sound().files(FileKind::Pack).iter().map(|path| sound().size(path)).sum();
+        let packs: usize = made.files(FileKind::Pack).iter().map(|path| made.size(path)).sum();
         let expected = if read_data == ReadData::All { (4, packs as u64) } else { (0, 0) };
         assert_eq!((outcome.packs_read, outcome.bytes_read), expected);
     }
-    assert_ne!(restic_finds_it_sound(sound(), true), Some(false));
+    assert_ne!(restic_finds_it_sound(&made, true), Some(false));
 }
 
 #[test]
@@ -68,11 +63,11 @@ fn the_parts_of_a_subset_read_every_pack_once() {
     let mut read = 0;
     for number in 1..=3 {
         let subset = ReadData::Subset(PackSubset::Part { number, of: 3 });
-        read += sound().check(subset).unwrap().0.packs_read;
+        read += Handmade::sound().check(subset).unwrap().0.packs_read;
     }
     assert_eq!(read, 4);
     let half = ReadData::Subset(PackSubset::Percent(50.0));
-    assert_eq!(sound().check(half).unwrap().0.packs_read, 2);
+    assert_eq!(Handmade::sound().check(half).unwrap().0.packs_read, 2);
 }
 
 /// Does the damage; returns the object that a finding must name.
@@ -284,7 +279,7 @@ fn flip(made: &Handmade, path: String, at: usize) -> String {
 #[test]
 fn check_names_what_is_damaged() {
     for case in CASES {
-        let made = sound().copy();
+        let made = Handmade::sound();
         let object = (case.damage)(&made);
         for (read_data, expected) in
             [(ReadData::Nothing, vec![case.structure]), (ReadData::All, vec![case.structure, case.data])]
@@ -314,7 +309,7 @@ fn check_names_what_is_damaged() {
 
 #[test]
 fn findings_name_the_path_and_the_snapshot_that_need_what_is_lost() {
-    let made = sound().copy();
+    let made = Handmade::sound();
     let gone = Id::of(b"gone");
     made.put_tree_and_snapshot(&tree_text(&[handmade::file_node("a\nb", vec![gone], 1)]));
     let (_, findings) = made.check(ReadData::Nothing).unwrap();
@@ -324,7 +319,7 @@ fn findings_name_the_path_and_the_snapshot_that_need_what_is_lost() {
 
 #[test]
 fn packs_named_by_two_indexes_are_a_warning_unless_the_indexes_disagree() {
-    let made = sound().copy();
+    let made = Handmade::sound();
     let mut packs = made.read_index(&made.files(FileKind::Index)[0]).packs;
     made.put_index(packs.clone());
     let (outcome, findings) = made.check(ReadData::All).unwrap();
@@ -338,7 +333,7 @@ fn packs_named_by_two_indexes_are_a_warning_unless_the_indexes_disagree() {
 
 #[test]
 fn a_damaged_key_is_named() {
-    let made = sound().copy();
+    let made = Handmade::sound();
     let other = made.add_key("another password");
     let mut json = fs::read(&other).unwrap();
     json[40] ^= 1;
@@ -348,7 +343,7 @@ fn a_damaged_key_is_named() {
     assert_eq!(finding.what, FindingKind::KeyDamaged);
     assert!(other.ends_with(&finding.object));
 
-    let only = sound().copy();
+    let only = Handmade::sound();
     let key = only.files(FileKind::Key)[0].clone();
     only.flip(&key, 100);
     assert!(matches!(only.open(), Err(Error::Damaged { object, .. }) if object == key));
@@ -356,7 +351,7 @@ fn a_damaged_key_is_named() {
 
 #[test]
 fn a_damaged_config_is_named_before_and_after_opening() {
-    let made = sound().copy();
+    let made = Handmade::sound();
     let session = made.open().unwrap().begin_unlocked();
     made.flip("config", 20);
     let (_, findings) = handmade::check_session(&session, ReadData::Nothing).unwrap();
@@ -366,7 +361,7 @@ fn a_damaged_config_is_named_before_and_after_opening() {
 
 #[test]
 fn stale_locks_and_leftovers_are_warnings() {
-    let made = sound().copy();
+    let made = Handmade::sound();
     let lock = "{\"time\":\"2001-02-03T04:05:06Z\",\"exclusive\":true,\"hostname\":\"h\",\"username\":\"u\",\"pid\":1}";
     let lock = made.put(FileKind::Lock, lock.as_bytes());
     let staging = format!("{}#1230001", made.files(FileKind::Pack)[0]);
@@ -401,7 +396,7 @@ proptest! {
             Just(RandomDamage::Delete),
         ],
     ) {
-        let made = sound().copy();
+        let made = Handmade::sound();
         let files = made.all_files();
         let path = file.get(&files);
         // Nothing else tells of a snapshot that it was there.

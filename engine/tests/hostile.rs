@@ -163,9 +163,9 @@ const CASES: &[Case] = &[
         || with_file(FileKind::Snapshot, &compressed(bomb(10 << 30, Some(10 << 30)))),
         Some(FindingKind::SnapshotDamaged),
     ),
-    ("a nested tree", || with_tree(&nested("{\"nodes\":[", "]}")), Some(FindingKind::TreeDamaged)),
+    ("a nested tree", || with_tree(&nested("{\"nodes\":[", "]}")), Some(FindingKind::NodeDamaged)),
     (
-        "a tree with a nested unknown field",
+        "a tree with a nested unknown field and no end",
         || with_tree(&format!("{{\"x\":{},\"nodes\":[}}", nested("[", "]"))),
         Some(FindingKind::TreeDamaged),
     ),

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -38,6 +38,11 @@ pub struct Handmade {
 impl Handmade {
     /// An empty repository whose key costs nothing to open.
     pub fn empty() -> Self {
+        static EMPTY: OnceLock<Handmade> = OnceLock::new();
+        EMPTY.get_or_init(Self::init).copy()
+    }
+
+    fn init() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let location = Location::folder(folder.path());
         let (settings, options) = (StoreSettings::default(), RepositoryOptions::default());
@@ -59,6 +64,11 @@ impl Handmade {
 
     /// Two snapshots of two folders, each with its own index file, data pack and tree pack.
     pub fn sound() -> Self {
+        static SOUND: OnceLock<Handmade> = OnceLock::new();
+        SOUND.get_or_init(Self::two_snapshots).copy()
+    }
+
+    fn two_snapshots() -> Self {
         let made = Self::empty();
         for round in 0..2u8 {
             let repository = made.open().unwrap();
