@@ -1,6 +1,9 @@
 //! Damage: whatever is done to a repository's files, check names the file, and nothing panics.
 //! restic, where it is installed, is asked for a second opinion.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code outside of test functions")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test tells what it measured or skipped")]
+
 mod handmade;
 
 use std::fs;

@@ -2,6 +2,9 @@
 //! right, by somebody who wants to crash, exhaust or mislead whoever reads them. Reading ends in
 //! a clear error, in bounded memory, without a panic.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code outside of test functions")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test tells what it measured or skipped")]
+
 mod handmade;
 
 use std::fs;

@@ -1,8 +1,7 @@
 //! Repositories made by hand: small sound ones to damage, and a writer that puts anything into
 //! one under its right keys, as a hostile owner of the password could.
 
-// Each test binary uses its own part of this module.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
