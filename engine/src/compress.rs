@@ -65,10 +65,19 @@ pub fn append_compressed(plaintext: &[u8], level: i32, out: &mut Vec<u8>) -> Res
     })
 }
 
-/// Decompresses one frame whose plaintext is `length` bytes long, into `out` (cleared first).
-/// `None` if it is damaged or of another length; never more than `length` bytes are written.
+/// Decompresses one frame whose plaintext is `length` bytes long, into `out`, whose old content is lost.
+/// `None` if it is damaged or of another length; never more than `length` bytes are written, and
+/// a frame that names another length, or none and is not that long, does not get the memory for it.
 pub fn decompress_exact(frame: &[u8], length: usize, out: &mut Vec<u8>) -> Option<()> {
-    out.clear();
+    match zstd::zstd_safe::get_frame_content_size(frame).ok()? {
+        Some(named) if named != length as u64 => return None,
+        None if length > UNNAMED_BYTES_MAX => {
+            *out = decompress_bounded(frame, length)?;
+            return (out.len() == length).then_some(());
+        }
+        _ => {}
+    }
+    // Only what is longer than the last plaintext is zeroed: all of it is overwritten.
     out.resize(length, 0);
     let written = CONTEXTS.with_borrow_mut(|contexts| {
         let decompressor = match &mut contexts.decompressor {
@@ -80,10 +89,17 @@ pub fn decompress_exact(frame: &[u8], length: usize, out: &mut Vec<u8>) -> Optio
     (written == length).then_some(())
 }
 
+/// A frame that does not name its length is given up to this much memory at once.
+const UNNAMED_BYTES_MAX: usize = 16 << 20;
+
 /// Decompresses a frame of unknown length, at most `length_max` bytes.
-/// `None` if it is damaged or longer.
+/// `None` if it is damaged or longer; one that names a greater length is not even begun.
 pub fn decompress_bounded(frame: &[u8], length_max: usize) -> Option<Vec<u8>> {
     use std::io::Read;
+    let named = zstd::zstd_safe::get_frame_content_size(frame).ok()?;
+    if named.is_some_and(|length| length > length_max as u64) {
+        return None;
+    }
     let mut plaintext = Vec::new();
     let decoder = zstd::stream::read::Decoder::with_buffer(frame).ok()?;
     decoder.take(length_max as u64 + 1).read_to_end(&mut plaintext).ok()?;

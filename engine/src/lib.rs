@@ -6,6 +6,7 @@
 //! through [`clock::Clock`], pause and cancel through [`control::Control`].
 
 pub mod archive;
+pub mod check;
 pub mod chunker;
 pub mod clock;
 mod codec;

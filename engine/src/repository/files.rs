@@ -48,20 +48,22 @@ impl FileKind {
         }
     }
 
-    /// The largest file that is read whole. Indexes of restic stay below 8 MiB, others far below 1 MiB.
+    /// The largest file that is read whole. An index of 50,000 blobs, after which restic begins
+    /// another, is some 8 MiB before compression; snapshots grow with the paths that they name.
     fn stored_bytes_max(self) -> u64 {
         match self {
             Self::Pack => u64::from(u32::MAX),
-            Self::Index => 256 << 20,
+            Self::Index => 128 << 20,
             Self::Snapshot => 32 << 20,
             Self::Key | Self::Lock => 1 << 20,
         }
     }
 
-    /// The largest plaintext that a compressed file may grow to.
+    /// The largest plaintext that a compressed file may grow to. The largest pack header there
+    /// can be, 400,000 blobs, makes an index of 70 MiB.
     fn plaintext_bytes_max(self) -> usize {
         match self {
-            Self::Pack | Self::Index => 1 << 30,
+            Self::Pack | Self::Index => 128 << 20,
             Self::Snapshot => 64 << 20,
             Self::Key | Self::Lock => 1 << 20,
         }

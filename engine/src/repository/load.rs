@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
+
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::format::IndexFile;
@@ -34,31 +36,44 @@ impl Repository {
         Ok(())
     }
 
-    fn load_files(&self, ids: &[Id], control: &Control) -> Result<()> {
-        let next = AtomicUsize::new(0);
-        let readers =
-            std::thread::available_parallelism().map_or(2, usize::from).min(READERS_MAX).min(ids.len());
-        let load = || -> Result<()> {
-            while let Some(&id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
-                control.checkpoint()?;
-                let file = self.read_index_file(id)?;
-                let mut index = self.index.write();
-                index.reserve(file.packs.iter().map(|pack| pack.blobs.len()).sum());
-                for pack in &file.packs {
-                    index.insert_pack(pack.id, &pack.blobs);
-                }
+    /// Reads every index file from the store itself, past the cache, and tells `each` of it:
+    /// its content, or why it cannot be read. What is sound is in the index afterwards; an
+    /// error of `each` ends the loading. For `check`, which goes on where an index is damaged.
+    /// `each` is called by several threads at once, and holds one file's content at a time.
+    pub fn load_index_leniently(
+        &self,
+        control: &Control,
+        each: &(dyn Fn(Id, Result<&IndexFile>) -> Result<()> + Sync),
+    ) -> Result<()> {
+        let listed = self.files.ids(FileKind::Index)?;
+        let mut loaded = self.index_files.lock();
+        let sound = Mutex::new(Vec::new());
+        for_each_in_parallel(&listed, control, &|id| match self.read_stored_index_file(id) {
+            Ok(file) => {
+                each(id, Ok(&file))?;
+                self.insert_into_index(&file);
+                sound.lock().push(id);
+                Ok(())
             }
+            Err(error) => each(id, Err(error)),
+        })?;
+        loaded.extend(sound.into_inner());
+        Ok(())
+    }
+
+    fn load_files(&self, ids: &[Id], control: &Control) -> Result<()> {
+        for_each_in_parallel(ids, control, &|id| {
+            self.insert_into_index(&self.read_index_file(id)?);
             Ok(())
-        };
-        if readers <= 1 {
-            return load();
-        }
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..readers).map(|_| scope.spawn(load)).collect();
-            threads.into_iter().try_for_each(|thread| {
-                thread.join().unwrap_or_else(|_| Err(Error::Crashed("while loading the index".into())))
-            })
         })
+    }
+
+    fn insert_into_index(&self, file: &IndexFile) {
+        let mut index = self.index.write();
+        index.reserve(file.packs.iter().map(|pack| pack.blobs.len()).sum());
+        for pack in &file.packs {
+            index.insert_pack(pack.id, &pack.blobs);
+        }
     }
 
     /// Reads one index file, from the cache if it is there.
@@ -66,12 +81,41 @@ impl Repository {
         if let Some(file) = self.index_cache.as_ref().and_then(|cache| cache.read(id)) {
             return Ok(file);
         }
-        let json = self.files.read(FileKind::Index, id)?;
-        let file = IndexFile::from_json(&json)
-            .map_err(|error| Error::damaged(FileKind::Index.path(id), error.to_string()))?;
+        let file = self.read_stored_index_file(id)?;
         if let Some(cache) = &self.index_cache {
             cache.write(id, &file);
         }
         Ok(file)
     }
+
+    fn read_stored_index_file(&self, id: Id) -> Result<IndexFile> {
+        let json = self.files.read(FileKind::Index, id)?;
+        IndexFile::from_json(&json)
+            .map_err(|error| Error::damaged(FileKind::Index.path(id), error.to_string()))
+    }
+}
+
+fn for_each_in_parallel(
+    ids: &[Id],
+    control: &Control,
+    work: &(dyn Fn(Id) -> Result<()> + Sync),
+) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let readers = std::thread::available_parallelism().map_or(2, usize::from).min(READERS_MAX).min(ids.len());
+    let read = || -> Result<()> {
+        while let Some(&id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
+            control.checkpoint()?;
+            work(id)?;
+        }
+        Ok(())
+    };
+    if readers <= 1 {
+        return read();
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..readers).map(|_| scope.spawn(read)).collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(Error::Crashed("while loading the index".into())))
+        })
+    })
 }

@@ -336,6 +336,27 @@ fn process_lives(pid: u32) -> bool {
     !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
 }
 
+/// The locks whose holders are gone, or that cannot be read, each with the reason. Deletes nothing.
+pub(crate) fn stale_locks(
+    files: &RepositoryFiles,
+    timing: &LockTiming,
+    clock: &dyn Clock,
+) -> Result<Vec<(Id, String)>> {
+    let mut stale = Vec::new();
+    for id in files.ids(FileKind::Lock)? {
+        match read_lock(files, id, clock, timing) {
+            Ok(Some(lock)) if is_stale(&lock, timing, clock.now()) => {
+                let LockFile { pid, hostname, time, .. } = lock;
+                stale.push((id, format!("process {pid} on {hostname} took it at {time} and is gone")));
+            }
+            Ok(_) => {}
+            Err(Error::Damaged { why, .. }) => stale.push((id, format!("it cannot be read: {why}"))),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(stale)
+}
+
 /// Deletes stale locks, or all of them; returns how many. For `unlock`.
 pub fn remove_locks(
     files: &RepositoryFiles,

@@ -32,6 +32,7 @@ pub use files::{FileKind, ListedFile, RepositoryFiles};
 pub use identity::Identity;
 pub use index::{BlobPlace, Index};
 pub use keys::{KeyInfo, MASTER_KEYS_TRIED_MAX};
+pub(crate) use lock::stale_locks;
 pub use lock::{LockSurroundings, LockTiming, RepositoryLock};
 pub use packer::{PACK_BYTES_DEFAULT, PACK_BYTES_MAX, PACK_BYTES_MIN, read_header};
 pub use read::BLOB_BYTES_MAX;
@@ -168,9 +169,7 @@ impl Repository {
             if error.is_not_found() { Error::NoRepository { location: location.to_string() } } else { error }
         })?;
         let (key_id, key) = keys::find(&store, password)?;
-        let json = key.open(&sealed).map_err(|error| Error::damaged(CONFIG_PATH, error.to_string()))?;
-        let config: Config =
-            serde_json::from_slice(&json).map_err(|error| Error::damaged(CONFIG_PATH, error.to_string()))?;
+        let config = open_config(&key, &sealed)?;
         if !(1..=Config::VERSION).contains(&config.version) {
             return Err(Error::Invalid(format!(
                 "the repository has version {}, this program knows 1 and 2; use a newer program",
@@ -262,6 +261,16 @@ impl Repository {
         &self.config
     }
 
+    /// Reads the configuration again: [`Error::Damaged`] if it is not what it was when opened.
+    pub fn reread_config(&self) -> Result<()> {
+        let sealed = self.files.store().read(CONFIG_PATH, CONFIG_BYTES_MAX)?;
+        if open_config(self.files.key(), &sealed)? == self.config {
+            Ok(())
+        } else {
+            Err(Error::damaged(CONFIG_PATH, "it is another one than when the repository was opened"))
+        }
+    }
+
     /// The key whose password opened it.
     pub fn key_id(&self) -> Id {
         self.key_id
@@ -294,4 +303,9 @@ impl Repository {
             cache.write(id, content);
         }
     }
+}
+
+fn open_config(key: &SealingKey, sealed: &[u8]) -> Result<Config> {
+    let json = key.open(sealed).map_err(|error| Error::damaged(CONFIG_PATH, error.to_string()))?;
+    serde_json::from_slice(&json).map_err(|error| Error::damaged(CONFIG_PATH, error.to_string()))
 }

@@ -9,8 +9,11 @@ use crate::id::Id;
 use crate::repository::Repository;
 use crate::repository::files::FileKind;
 
-/// The largest blob that is believed: chunks are at most 8 MiB, trees of huge folders larger.
+/// The largest blob that is believed: a tree of some two million entries.
 pub const BLOB_BYTES_MAX: u32 = 1 << 30;
+/// The largest compressed data blob that is believed: restic's chunks are at most 8 MiB, those
+/// of other writers may be larger. A few bytes can claim this much, so trees alone get more.
+const DATA_BYTES_MAX: u32 = 128 << 20;
 /// Packs larger than this are not kept whole for reading trees.
 const TREE_PACK_BYTES_MAX: u64 = 36 << 20;
 
@@ -36,25 +39,51 @@ impl Repository {
 
     /// Opens one blob's sealed bytes, in place, into `out`; checks length and digest.
     pub fn open_blob(&self, pack: Id, blob: &PackedBlob, sealed: &mut [u8], out: &mut Vec<u8>) -> Result<()> {
+        if let Some(plain) = self.open_plain(pack, blob, sealed, out)? {
+            out.clear();
+            out.extend_from_slice(plain);
+        }
+        Ok(())
+    }
+
+    /// Opens one blob's sealed bytes as [`Repository::open_blob`] does, without keeping the plaintext.
+    pub fn verify_blob(
+        &self,
+        pack: Id,
+        blob: &PackedBlob,
+        sealed: &mut [u8],
+        scratch: &mut Vec<u8>,
+    ) -> Result<()> {
+        self.open_plain(pack, blob, sealed, scratch).map(|_| ())
+    }
+
+    /// The checked plaintext: within `sealed` where it is not compressed, else `None` and in `out`.
+    fn open_plain<'a>(
+        &self,
+        pack: Id,
+        blob: &PackedBlob,
+        sealed: &'a mut [u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'a [u8]>> {
         let damaged = |why: String| {
             let name = format!("{} {} in pack {}", blob.kind.name(), blob.id, FileKind::Pack.path(pack));
             Error::damaged(name, why)
         };
         let opened = self.files.key().open_in_place(sealed).map_err(|error| damaged(error.to_string()))?;
-        if blob.uncompressed_bytes == 0 {
-            out.clear();
-            out.extend_from_slice(opened);
+        let plain = if blob.uncompressed_bytes == 0 {
+            Some(&*opened)
         } else {
-            if blob.uncompressed_bytes > BLOB_BYTES_MAX {
+            if blob.uncompressed_bytes > plaintext_bytes_max(blob.kind) {
                 return Err(damaged(format!("it claims {} bytes", blob.uncompressed_bytes)));
             }
             compress::decompress_exact(opened, blob.uncompressed_bytes as usize, out)
                 .ok_or_else(|| damaged("it does not decompress to its length".into()))?;
-        }
-        if Id::of(out) != blob.id {
+            None
+        };
+        if Id::of(plain.unwrap_or(out)) != blob.id {
             return Err(damaged("its content does not match its name".into()));
         }
-        Ok(())
+        Ok(plain)
     }
 
     fn read_range(&self, pack: Id, blob: &PackedBlob) -> Result<Bytes> {
@@ -78,5 +107,12 @@ impl Repository {
             // Too large to keep, or not readable whole: the single read says why.
             _ => self.read_range(pack, blob),
         }
+    }
+}
+
+fn plaintext_bytes_max(kind: BlobKind) -> u32 {
+    match kind {
+        BlobKind::Data => DATA_BYTES_MAX,
+        BlobKind::Tree => BLOB_BYTES_MAX,
     }
 }
