@@ -136,7 +136,7 @@ mod tests {
             (Object::Lock(only(FileKind::Lock)[..8].into()), "\"exclusive\": false".into()),
             (Object::Index(only(FileKind::Index)), format!("{{\"id\":\"{blob}\",\"type\":\"data\"")),
             (Object::Snapshot("latest".into()), format!("\"tree\": \"{root}\"")),
-            (Object::Snapshot(id.short()), "  \"paths\": [\n    \"/\"\n  ],".into()),
+            (Object::Snapshot(id.short()), "  \"paths\": [\n    \"/\"\n  ]".into()),
             (Object::Blob(blob), "some content".into()),
             (Object::Blob(inner), "{\"nodes\":[{\"name\":\"f\"".into()),
             (tree("/d"), "\"name\":\"f\"".into()),

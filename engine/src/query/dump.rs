@@ -170,3 +170,6 @@ fn device_numbers(device: u64) -> (u32, u32) {
     let minor = (device & 0xff | device >> 12 & 0xf_ff00) as u32;
     (major, minor)
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ pub mod tar;
 mod walk;
 
 #[cfg(test)]
+mod restic_tests;
+#[cfg(test)]
 pub(crate) mod sample;
 
 pub use content::write_content;

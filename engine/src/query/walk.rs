@@ -198,8 +198,8 @@ mod tests {
         }
     }
 
-    fn sample() -> (Sample, Id) {
-        let sample = Sample::new("walk");
+    fn sample(name: &str) -> (Sample, Id) {
+        let sample = Sample::new(name);
         let b = sample.tree(&[file("x", &[]), file("y", &[])]);
         let a = sample.tree(&[dir("b", b), file("c", &[])]);
         let root = sample.tree(&[dir("a", a), dir("gone", Id([7; 32])), file("z", &[])]);
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn entries_come_depth_first_and_a_lost_tree_does_not_end_the_walk() {
-        let (sample, root) = sample();
+        let (sample, root) = sample("walk");
         let mut recorder = Recorder::default();
         walk(sample.repository(), root, b"/", &Control::new(), &mut recorder).unwrap();
         let expected = [
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_skipped_folder_is_neither_entered_nor_left() {
-        let (sample, root) = sample();
+        let (sample, root) = sample("walk-skip");
         let mut recorder = Recorder { skip: b"/at/a/b".to_vec(), ..Recorder::default() };
         walk(sample.repository(), root, b"/at", &Control::new(), &mut recorder).unwrap();
         assert_eq!(&recorder.seen[..4], ["0 /at/a", "1 /at/a/b", "1 /at/a/c", "leave /at/a"]);
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_walk_visits_nothing_more() {
-        let (sample, root) = sample();
+        let (sample, root) = sample("walk-cancel");
         let control = Control::new();
         let mut recorder = Recorder { cancel_at: Some((2, control.clone())), ..Recorder::default() };
         let outcome = walk(sample.repository(), root, b"/", &control, &mut recorder);
