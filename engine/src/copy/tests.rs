@@ -58,7 +58,7 @@ fn what_is_there_is_not_copied_again() {
     let (from, snapshot, _) = source("copy-again-from");
     let to = Sample::new("copy-again-to");
     let (id, plain) = snapshot.clone();
-    let first = copy(&from, &to, &[snapshot.clone()]).unwrap();
+    let first = copy(&from, &to, std::slice::from_ref(&snapshot)).unwrap();
     let [Copied::New(copied)] = first[..] else { panic!("{first:?}") };
     let packs = to.repository().files().ids(FileKind::Pack).unwrap();
     assert_eq!(copy(&from, &to, &[snapshot]).unwrap(), [Copied::Known(copied)]);
@@ -85,7 +85,7 @@ fn a_damaged_source_gives_no_snapshot_and_names_the_pack() {
     let mut pack = from.repository().files().read_stored(FileKind::Pack, place.pack).unwrap().to_vec();
     pack[place.blob.offset_bytes as usize + 3] ^= 1;
     from.repository().files().store().write(&path, pack.into()).unwrap();
-    let error = copy(&from, &to, &[snapshot.clone()]).unwrap_err();
+    let error = copy(&from, &to, std::slice::from_ref(&snapshot)).unwrap_err();
     assert!(error.to_string().contains(&path), "{error}");
     from.repository().files().delete(FileKind::Pack, place.pack).unwrap();
     let error = copy(&from, &to, &[snapshot]).unwrap_err();

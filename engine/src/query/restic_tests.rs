@@ -67,6 +67,7 @@ fn two_snapshots(sample: &Sample) -> [(Id, Snapshot); 2] {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "what a machine lacks is said on one line")]
 fn diff_stats_and_find_answer_as_restic_does() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("repository");
