@@ -8,7 +8,7 @@ pub mod files;
 pub mod filter;
 pub mod stream;
 
-mod clean_path;
+pub(crate) mod clean_path;
 mod glob;
 
 use std::io::Read;
