@@ -142,8 +142,28 @@ pub enum Verb {
     Init(verbs::init::Arguments),
     /// Make a snapshot of files and folders, or of a stream
     Backup(Box<verbs::backup::Arguments>),
+    /// Bring a snapshot, or a part of it, back into a folder
+    Restore(Box<verbs::restore::Arguments>),
+    /// Check that the repository holds what its snapshots promise
+    Check(verbs::check::Arguments),
     /// List snapshots
     Snapshots(verbs::snapshots::Arguments),
+    /// List what is in a snapshot
+    Ls(verbs::ls::Arguments),
+    /// Find files, folders or objects in snapshots
+    Find(Box<verbs::find::Arguments>),
+    /// Write a file, or a folder as an archive, to standard output
+    Dump(verbs::dump::Arguments),
+    /// Show what differs between two snapshots
+    Diff(verbs::diff::Arguments),
+    /// Count what snapshots hold
+    Stats(verbs::stats::Arguments),
+    /// Print one of the repository's own objects
+    Cat(verbs::cat::Arguments),
+    /// Change the tags of snapshots
+    Tag(verbs::tag::Arguments),
+    /// Copy snapshots from another repository into this one
+    Copy(verbs::copy::Arguments),
     /// List, add, remove and change passwords
     Key(verbs::key::Arguments),
     /// Remove locks that others left behind
@@ -175,6 +195,16 @@ impl Verb {
         match self {
             Self::Init(arguments) => verbs::init::run(arguments, context),
             Self::Backup(arguments) => verbs::backup::run(arguments, context),
+            Self::Restore(arguments) => verbs::restore::run(arguments, context),
+            Self::Check(arguments) => verbs::check::run(arguments, context),
+            Self::Ls(arguments) => verbs::ls::run(arguments, context),
+            Self::Find(arguments) => verbs::find::run(arguments, context),
+            Self::Dump(arguments) => verbs::dump::run(arguments, context),
+            Self::Diff(arguments) => verbs::diff::run(arguments, context),
+            Self::Stats(arguments) => verbs::stats::run(arguments, context),
+            Self::Cat(arguments) => verbs::cat::run(arguments, context),
+            Self::Tag(arguments) => verbs::tag::run(arguments, context),
+            Self::Copy(arguments) => verbs::copy::run(arguments, context),
             Self::Snapshots(arguments) => verbs::snapshots::run(arguments, context),
             Self::Key(arguments) => verbs::key::run(arguments, context),
             Self::Unlock(arguments) => verbs::unlock::run(arguments, context),
@@ -204,6 +234,19 @@ mod tests {
             "keepwell backup --stdin-from-command -- pg_dump -x db",
             "keepwell snapshots -c --latest 2 --tag a,b --host h --path /p latest",
             "keepwell snapshots -o connections=8 --compression max --pack-size 32 --retry-lock 5m",
+            "keepwell restore latest:/home -t /x -i *.c --overwrite if-newer --verify --sparse --delete --dry-run",
+            "keepwell check --read-data",
+            "keepwell check --read-data-subset 10%",
+            "keepwell ls -l --recursive latest /etc",
+            "keepwell find -i -l -O 2026-01-01 -N 2026-02-01 -s latest *.conf",
+            "keepwell find --blob 0123456789abcdef",
+            "keepwell dump -a tar -t out.tar latest /etc",
+            "keepwell diff --metadata 01234567:/a 89abcdef:/b",
+            "keepwell stats --mode raw-data latest",
+            "keepwell cat config",
+            "keepwell cat tree latest:/etc",
+            "keepwell tag --add a,b --remove c --host h latest",
+            "keepwell copy --from-repo /old --from-password-file /p latest",
             "keepwell key add --new-password-file /n",
             "keepwell unlock --remove-all --json -v -v",
         ] {

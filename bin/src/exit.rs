@@ -31,7 +31,6 @@ pub enum Ending {
         errors: u64,
     },
     /// The work is done, and what it found, told already, is bad: damage, or files that could not be written.
-    #[expect(dead_code, reason = "for check and restore")]
     Failed,
 }
 
@@ -57,6 +56,11 @@ impl Failure {
     /// No repository where one was looked for.
     pub fn no_repository(message: impl Into<String>) -> Self {
         Self { code: CODE_NO_REPOSITORY, ..Self::usage(message) }
+    }
+
+    /// Whoever read our output has had enough.
+    pub fn output_closed() -> Self {
+        Self { code: 0, message: String::new(), hint: None, quiet: true }
     }
 
     /// Adds what to do about it.

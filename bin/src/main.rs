@@ -8,11 +8,13 @@
 
 mod cli;
 mod default_repository;
+mod entry;
 mod exit;
 mod output;
 mod password;
 mod progress;
 mod quantities;
+mod reading;
 mod repository;
 mod shell_words;
 mod signals;

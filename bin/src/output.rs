@@ -35,6 +35,51 @@ struct Message<'a, T: Serialize> {
     body: &'a T,
 }
 
+/// One entry that is not as it should be, in restic's words.
+#[derive(Serialize)]
+struct ItemError<'a> {
+    error: ErrorText<'a>,
+    during: &'a str,
+    item: &'a str,
+}
+
+#[derive(Serialize)]
+struct ErrorText<'a> {
+    message: &'a str,
+}
+
+/// Standard output for bytes in bulk.
+pub struct OutputWriter {
+    out: io::StdoutLock<'static>,
+    is_broken: bool,
+}
+
+impl OutputWriter {
+    /// Whether whoever read it has gone away.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    fn note<T>(&mut self, written: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &written {
+            self.is_broken |= error.kind() == io::ErrorKind::BrokenPipe;
+        }
+        written
+    }
+}
+
+impl Write for OutputWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes);
+        self.note(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.out.flush();
+        self.note(flushed)
+    }
+}
+
 impl Output {
     /// As the options ask.
     pub fn new(options: &GlobalOptions) -> Self {
@@ -95,6 +140,20 @@ impl Output {
     /// A line of JSON on standard error.
     pub fn error_message(&self, message_type: &str, body: &impl Serialize) {
         self.write_error(&encoded(message_type, body));
+    }
+
+    /// One entry that is not as it should be; `during` is what restic calls the work.
+    pub fn item_error(&self, during: &str, item: &str, message: &str) {
+        if self.json {
+            self.error_message("error", &ItemError { error: ErrorText { message }, during, item });
+        } else {
+            self.error_line(&format!("error: {item}: {message}"));
+        }
+    }
+
+    /// For bytes in bulk; nothing else may be written to standard output meanwhile.
+    pub fn writer(&self) -> OutputWriter {
+        OutputWriter { out: io::stdout().lock(), is_broken: false }
     }
 
     /// What a person should know, though nothing failed. On standard error, as it is no result.

@@ -42,18 +42,6 @@ struct Status {
 }
 
 #[derive(Serialize)]
-struct ItemError<'a> {
-    error: ErrorText<'a>,
-    during: &'a str,
-    item: &'a str,
-}
-
-#[derive(Serialize)]
-struct ErrorText<'a> {
-    message: &'a str,
-}
-
-#[derive(Serialize)]
 struct NotStored<'a> {
     item: &'a str,
     message: &'a str,
@@ -82,16 +70,6 @@ impl Watch {
         self.started.elapsed()
     }
 
-    /// Tells of one entry that is not as it should be.
-    pub fn tell_error(&self, item: &str, message: &str) {
-        if self.output.is_json() {
-            let error = ItemError { error: ErrorText { message }, during: self.during, item };
-            self.output.error_message("error", &error);
-        } else {
-            self.output.error_line(&format!("error: {item}: {message}"));
-        }
-    }
-
     fn move_bar(&self, bar: &ProgressBar, progress: &Progress) {
         let totals = progress.totals_final && progress.bytes_total > 0;
         if totals && bar.length().is_none() {
@@ -117,7 +95,7 @@ impl ReportSink for Watch {
 
     fn problem(&self, problem: &Problem) {
         if problem.is_error {
-            self.tell_error(&problem.path, &problem.why);
+            self.output.item_error(self.during, &problem.path, &problem.why);
         } else if self.output.is_json() {
             self.output
                 .error_message("not_stored", &NotStored { item: &problem.path, message: &problem.why });

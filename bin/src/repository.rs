@@ -98,11 +98,15 @@ pub fn open(context: &Context) -> Result<Arc<Repository>, Failure> {
 
 /// A session for work that only reads. Where a lock cannot be written because nothing can
 /// be, it goes without one, and says so.
-pub fn begin_reading(repository: &Arc<Repository>, context: &Context) -> Result<Session, Failure> {
+pub fn begin_reading(
+    repository: &Arc<Repository>,
+    exclusive: bool,
+    context: &Context,
+) -> Result<Session, Failure> {
     if context.global.no_lock {
         return Ok(repository.begin_unlocked());
     }
-    match repository.begin(false, &context.control) {
+    match repository.begin(exclusive, &context.control) {
         Err(error) if exit::is_read_only(&error) => {
             context.output.notice(&format!("reading without a lock: {error}"));
             Ok(repository.begin_unlocked())

@@ -76,7 +76,7 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
 
 fn list(address: &Address, context: &Context) -> Ended {
     let repository = address.open(context)?;
-    let _session = begin_reading(&repository, context)?;
+    let _session = begin_reading(&repository, false, context)?;
     let keys = repository.keys()?;
     if !context.output.is_json() {
         context.output.line(" ID        User        Host        Created")?;

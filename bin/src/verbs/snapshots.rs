@@ -41,7 +41,7 @@ struct Told {
 /// Lists them.
 pub fn run(arguments: &Arguments, context: &Context) -> Ended {
     let repository = repository::open(context)?;
-    let _session = begin_reading(&repository, context)?;
+    let _session = begin_reading(&repository, false, context)?;
     let mut found = arguments.filter.find(&repository, &arguments.snapshots, context)?;
     if let Some(most) = arguments.latest {
         keep_latest(&mut found, most);
