@@ -54,7 +54,7 @@ pub fn fields<'a>(path: &'a [u8], node: &'a Node) -> EntryFields<'a> {
         gid: node.gid,
         size: (node.kind == NodeKind::File).then_some(node.size),
         mode: node.mode,
-        permissions: permissions(node),
+        permissions: permissions(node.kind, node.permissions()),
         mtime: node.mtime.to_string(),
         atime: node.atime.to_string(),
         ctime: node.ctime.to_string(),
@@ -77,13 +77,13 @@ pub fn line(path: &[u8], node: &Node, style: EntryStyle) -> String {
         NodeKind::Symlink => format!(" -> {}", text(&node.link_target)),
         _ => String::new(),
     };
-    let (mode, time) = (permissions(node), shown_time(node.mtime));
+    let (mode, time) = (permissions(node.kind, node.permissions()), shown_time(node.mtime));
     format!("{mode} {:5} {:5} {size} {time} {path}{target}", node.uid, node.gid)
 }
 
 /// As `ls -l` writes kind and mode: `drwxr-sr-x`.
-fn permissions(node: &Node) -> String {
-    let kind = match node.kind {
+fn permissions(kind: NodeKind, bits: u32) -> String {
+    let letter = match kind {
         NodeKind::File => '-',
         NodeKind::Dir => 'd',
         NodeKind::Symlink => 'l',
@@ -93,8 +93,7 @@ fn permissions(node: &Node) -> String {
         NodeKind::Socket => 's',
         NodeKind::Irregular => '?',
     };
-    let bits = node.permissions();
-    let mut text = String::from(kind);
+    let mut text = String::from(letter);
     for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
         let has = |bit: u32| bits >> shift & bit != 0;
         text.push(if has(4) { 'r' } else { '-' });
@@ -123,9 +122,7 @@ mod tests {
             (0o120_777, "lrwxrwxrwx"),
             (0o010_000, "p---------"),
         ] {
-            let mut node = Node::new(b"n".to_vec(), NodeKind::from_unix(st_mode));
-            node.mode = keepwell_engine::format::go_mode::from_unix(st_mode);
-            assert_eq!(permissions(&node), shown);
+            assert_eq!(permissions(NodeKind::from_unix(st_mode), st_mode & 0o7777), shown);
         }
     }
 }

@@ -87,7 +87,10 @@ impl From<Error> for Failure {
         Self {
             code: if quiet { 0 } else { code_of(&error) },
             hint: hint_for(&error),
-            message: error.to_string(),
+            message: match error {
+                Error::Cancelled => "interrupted".into(),
+                error => error.to_string(),
+            },
             quiet,
         }
     }
@@ -122,7 +125,9 @@ fn hint_for(error: &Error) -> Option<String> {
             "`keepwell snapshots` shows those that are there"
         }
         Error::SourceCommand { .. } => "no snapshot was made of what the command had given",
-        Error::Cancelled => "what was stored until now is kept: the next run goes on from there",
+        Error::Cancelled => {
+            "nothing is lost: what was stored or restored until now is kept, and the next run goes on from it"
+        }
         Error::Crashed(_) => "this is a defect of Keepwell; please report it",
         Error::Upload(error) => return hint_for(error),
         Error::TimedOut { .. } => hint_for_class(ErrorClass::Network)?,

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keepwell_engine::error::Error;
 use keepwell_engine::repository::{InitOptions, LockTiming, Repository, RepositoryOptions, Session};
-use keepwell_engine::store::{Location, StoreSettings};
+use keepwell_engine::store::{Location, Store, StoreSettings};
 use secrecy::SecretString;
 
 use crate::cli::{Context, GlobalOptions};
@@ -74,6 +75,10 @@ impl Address {
         options: RepositoryOptions,
     ) -> Result<Arc<Repository>, Failure> {
         let settings = store_settings(&context.global)?;
+        if let PasswordSource::Prompt = self.password {
+            // Nobody should be asked for the password of what is not there.
+            look_for_repository(&self.location, &settings)?;
+        }
         let password = password::read(&self.password, context)?;
         context.control.checkpoint()?;
         Ok(Repository::open(&self.location, &settings, &password, options)?)
@@ -88,6 +93,13 @@ impl Address {
     ) -> Result<Arc<Repository>, Failure> {
         let settings = store_settings(&context.global)?;
         Ok(Repository::init(&self.location, &settings, password, init, repository_options(&context.global))?)
+    }
+}
+
+fn look_for_repository(location: &Location, settings: &StoreSettings) -> Result<(), Failure> {
+    match Store::open(location, settings)?.size("config")? {
+        Some(_) => Ok(()),
+        None => Err(Error::NoRepository { location: location.to_string() }.into()),
     }
 }
 

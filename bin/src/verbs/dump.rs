@@ -23,7 +23,7 @@ pub struct Arguments {
     snapshot: String,
     /// The file, or the folder
     #[arg(value_name = "PATH")]
-    path: OsString,
+    file: OsString,
     #[command(flatten)]
     filter: SnapshotFilter,
     /// What a folder becomes
@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
     let reading = Reading::begin(context)?;
     let found = reading.snapshot(&arguments.snapshot, &arguments.filter, context)?;
     let tree = found.tree(reading.repository(), context)?;
-    let path = arguments.path.as_bytes();
+    let path = arguments.file.as_bytes();
     let troubles = Troubles::new(context, "dump");
     let to_terminal = arguments.target.is_none() && io::stdout().is_terminal();
     if to_terminal && is_archive(reading.repository(), tree, path, &context.control)? {
