@@ -83,7 +83,7 @@ impl DefaultRepository {
         let linked = fs::hard_link(&staging, &self.password_file);
         fs::remove_file(&staging)?;
         match linked {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => File::open(&self.folder)?.sync_all(),
         }
     }

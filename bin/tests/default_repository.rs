@@ -69,6 +69,16 @@ fn it_does_not_back_up_itself() {
 }
 
 #[test]
+fn it_is_not_made_with_another_password() {
+    let user = User::new();
+    let password = user.write("password", "mine");
+    let ran = user.run(["backup", "password", "-p", password.to_str().unwrap()]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("keepwell --repo PLACE init"), "{}", ran.err);
+    assert!(!user.path(".local").exists());
+}
+
+#[test]
 fn a_password_that_is_gone_is_told_and_nothing_is_made_anew() {
     let user = User::new();
     user.write("data/f", "x");

@@ -102,3 +102,14 @@ fn damage_is_a_finding_and_the_check_fails() {
     assert!(told.iter().any(names_pack), "{}", ran.out);
     assert!(user.run_in_repository(["check"]).err.contains(name));
 }
+
+#[test]
+fn the_examples_in_the_documentation_are_lines_of_json() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/json.md")).unwrap();
+    let examples: Vec<&str> = text.lines().filter(|line| line.starts_with('{')).collect();
+    for message in messages(&examples.join("\n")) {
+        let name = message["message_type"].as_str().unwrap();
+        assert!(text.contains(&format!("`{name}`")), "{name} is in a table");
+    }
+    assert!(examples.len() > 15);
+}

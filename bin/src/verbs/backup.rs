@@ -85,6 +85,7 @@ struct DefaultUsed {
 /// A repository to back up into.
 struct Destination {
     repository: Arc<Repository>,
+    /// Set if it is the one that is used when none is given, with its own password.
     default: Option<DefaultRepository>,
     made: bool,
 }
@@ -122,6 +123,11 @@ fn find_destination(context: &Context) -> Result<Destination, Failure> {
     }
     let default = DefaultRepository::locate()?;
     let made = !default.exists();
+    let own_password = password::source_in_options(&context.global);
+    if made && own_password.is_some() {
+        return Err(Failure::usage("no repository is given, and the default one gets a random password of its own")
+            .hint("leave the password option away, or make a repository elsewhere with `keepwell --repo PLACE init`"));
+    }
     let repository = if made {
         default.make_password()?;
         let address = Address::beside_password(default.clone());
@@ -130,7 +136,9 @@ fn find_destination(context: &Context) -> Result<Destination, Failure> {
     } else {
         Address::of_default(default.clone(), context).open(context)?
     };
-    Ok(Destination { repository, default: Some(default), made })
+    // With another password than the one beside it, the line to restore with would be a wrong one.
+    let default = own_password.is_none().then_some(default);
+    Ok(Destination { repository, default, made })
 }
 
 fn options(

@@ -1,5 +1,6 @@
 //! A user with a home folder of his own, who types commands.
 #![allow(dead_code, reason = "each suite uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
