@@ -21,11 +21,13 @@ mod signals;
 mod snapshot_filter;
 mod verbs;
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use keepwell_engine::error::Error;
 
 use crate::cli::{Cli, Context};
 use crate::exit::Failure;
@@ -45,7 +47,9 @@ fn main() -> ExitCode {
     let ended = Signals::install(&output).and_then(|signals| {
         let control = signals.control().clone();
         let context = Context { global: cli.global, output: output.clone(), signals, control };
-        cli.verb.run(&context)
+        // A panic is a defect, but it ends like any other failure: with a word and a code.
+        std::panic::catch_unwind(AssertUnwindSafe(|| cli.verb.run(&context)))
+            .unwrap_or_else(|_| Err(Failure::from(Error::Crashed("see above".into()))))
     });
     exit::end(ended, &output)
 }

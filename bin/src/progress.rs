@@ -159,8 +159,9 @@ fn bar_text(progress: &Progress, elapsed: Duration) -> String {
         Stage::Restoring => "restoring",
         Stage::Verifying => "verifying",
     };
+    let things = if progress.stage == Stage::Verifying { "objects" } else { "files" };
     let mut text = format!(
-        "{} {stage}: {} files, {}, {}/s",
+        "{} {stage}: {} {things}, {}, {}/s",
         shown_duration(elapsed),
         progress.files_done,
         shown_bytes(progress.bytes_done),

@@ -1,4 +1,5 @@
 //! Each exit code with what is said beside it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod support;
 
