@@ -140,11 +140,11 @@ impl Status {
 }
 
 fn plain_style() -> ProgressStyle {
-    style("{spinner} {msg}")
+    style("{spinner} {wide_msg}")
 }
 
 fn measured_style() -> ProgressStyle {
-    style("[{bar:30}] {percent}% {msg}")
+    style("[{bar:20}] {percent:>3}% {wide_msg}")
 }
 
 fn style(template: &str) -> ProgressStyle {

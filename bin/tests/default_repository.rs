@@ -1,4 +1,5 @@
 //! The repository that is used when none is given.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod support;
 
