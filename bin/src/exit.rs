@@ -1,0 +1,225 @@
+//! How the command ends: exit codes, and errors that read well aloud: what
+//! happened, where, and what to do about it.
+//!
+//! One function, [`Failure::from`], knows which engine error has which code.
+
+use std::io;
+use std::process::ExitCode;
+
+use keepwell_engine::error::Error;
+use keepwell_messages::ErrorClass;
+use serde::Serialize;
+
+use crate::output::{Output, STANDARD_OUTPUT};
+
+const CODE_FAILED: u8 = 1;
+const CODE_SOME_UNREADABLE: u8 = 3;
+const CODE_NO_REPOSITORY: u8 = 10;
+const CODE_LOCKED: u8 = 11;
+const CODE_WRONG_PASSWORD: u8 = 12;
+/// 128 + SIGINT, as shells have it.
+pub const CODE_INTERRUPTED: u8 = 130;
+
+/// How a verb ended that did its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All of it.
+    Done,
+    /// All but some source files, which are named already.
+    SomeUnreadable {
+        /// How many.
+        errors: u64,
+    },
+    /// The work is done, and what it found, told already, is bad: damage, or files that could not be written.
+    Failed,
+}
+
+/// Why a verb did not do its work.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    code: u8,
+    message: String,
+    hint: Option<String>,
+    /// Nobody reads our output any more: neither an error nor worth a word.
+    quiet: bool,
+}
+
+/// What every verb comes to.
+pub type Ended = Result<Ending, Failure>;
+
+impl Failure {
+    /// What was asked for cannot be done as asked.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { code: CODE_FAILED, message: message.into(), hint: None, quiet: false }
+    }
+
+    /// No repository where one was looked for.
+    pub fn no_repository(message: impl Into<String>) -> Self {
+        Self { code: CODE_NO_REPOSITORY, ..Self::usage(message) }
+    }
+
+    /// Whoever read our output has had enough.
+    pub fn output_closed() -> Self {
+        Self { code: 0, message: String::new(), hint: None, quiet: true }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A local file that the command line itself reads or writes.
+    pub fn local(operation: &'static str, path: &std::path::Path, source: io::Error) -> Self {
+        Error::local(operation, path, source).into()
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let quiet = match &error {
+            Error::Local { path, source, .. } => {
+                path.as_os_str() == STANDARD_OUTPUT && source.kind() == io::ErrorKind::BrokenPipe
+            }
+            _ => false,
+        };
+        Self {
+            code: if quiet { 0 } else { code_of(&error) },
+            hint: hint_for(&error),
+            message: match error {
+                Error::Cancelled => "interrupted".into(),
+                error => error.to_string(),
+            },
+            quiet,
+        }
+    }
+}
+
+fn code_of(error: &Error) -> u8 {
+    match error {
+        Error::NoRepository { .. } => CODE_NO_REPOSITORY,
+        Error::Locked { .. } => CODE_LOCKED,
+        Error::WrongPassword { .. } => CODE_WRONG_PASSWORD,
+        Error::Cancelled => CODE_INTERRUPTED,
+        Error::Upload(error) => code_of(error),
+        _ => CODE_FAILED,
+    }
+}
+
+fn hint_for(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::NoRepository { .. } => {
+            "check how the location is written, or make a repository there with `keepwell init`"
+        }
+        Error::RepositoryExists { .. } => "use it as it is, or choose another place for a new one",
+        Error::WrongPassword { .. } => {
+            "give the right one with --password-file or --password-command, in KEEPWELL_PASSWORD, or at the prompt"
+        }
+        Error::Locked { .. } => {
+            "wait for it with --retry-lock 10m; if that process is gone, run `keepwell unlock`"
+        }
+        Error::LockLost { .. } => "run the same command again: what was stored until now is kept",
+        Error::Damaged { .. } => "`keepwell check --read-data` tells what else is damaged",
+        Error::NotFound { what } if what.contains("snapshot") => {
+            "`keepwell snapshots` shows those that are there"
+        }
+        Error::SourceCommand { .. } => "no snapshot was made of what the command had given",
+        Error::Cancelled => {
+            "nothing is lost: what was stored or restored until now is kept, and the next run goes on from it"
+        }
+        Error::Crashed(_) => "this is a defect of Keepwell; please report it",
+        Error::Upload(error) => return hint_for(error),
+        Error::TimedOut { .. } => hint_for_class(ErrorClass::Network)?,
+        Error::Store { source, .. } if is_read_only_failure(source.as_ref()) => {
+            "the store cannot be written to: check its permissions, or whether it is mounted read-only"
+        }
+        Error::Store { class, .. } => hint_for_class(*class)?,
+        Error::Local { .. } => hint_for_class(error.class())?,
+        _ => return None,
+    };
+    Some(hint.into())
+}
+
+fn hint_for_class(class: ErrorClass) -> Option<&'static str> {
+    match class {
+        ErrorClass::Network => {
+            Some("check the network and the store's address, then run the same command again")
+        }
+        ErrorClass::Server => Some("the store has a problem of its own: run the same command again later"),
+        ErrorClass::Credentials => Some("check the store's credentials and what they allow"),
+        ErrorClass::Space => Some("make room, then run the same command again: what was stored is kept"),
+        _ => None,
+    }
+}
+
+/// Whether a store failed to write because nobody may write there.
+pub fn is_read_only(error: &Error) -> bool {
+    match error {
+        Error::Store { operation, class, source, .. } => {
+            *operation != "read"
+                && *operation != "list"
+                && (*class == ErrorClass::Credentials || is_read_only_failure(source.as_ref()))
+        }
+        _ => false,
+    }
+}
+
+fn is_read_only_failure(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            let kind = error.kind();
+            if matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
+                return true;
+            }
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// The last line of a command that failed, for programs.
+#[derive(Serialize)]
+struct ExitError<'a> {
+    code: u8,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+/// Tells what there is to tell and gives the exit code.
+pub fn end(ended: Ended, output: &Output) -> ExitCode {
+    let code = match ended {
+        Ok(Ending::Done) => 0,
+        Ok(Ending::Failed) => CODE_FAILED,
+        Ok(Ending::SomeUnreadable { errors }) => {
+            let message = match errors {
+                1 => "1 entry could not be read and is not in the snapshot; it is named above".into(),
+                _ => format!(
+                    "{errors} entries could not be read and are not in the snapshot; they are named above"
+                ),
+            };
+            tell(output, CODE_SOME_UNREADABLE, "warning", &message, None);
+            CODE_SOME_UNREADABLE
+        }
+        Err(failure) => {
+            if !failure.quiet {
+                tell(output, failure.code, "error", &failure.message, failure.hint.as_deref());
+            }
+            failure.code
+        }
+    };
+    ExitCode::from(code)
+}
+
+fn tell(output: &Output, code: u8, word: &str, message: &str, hint: Option<&str>) {
+    if output.is_json() {
+        output.error_message("exit_error", &ExitError { code, message, hint });
+        return;
+    }
+    output.error_line(&format!("{word}: {message}"));
+    if let Some(hint) = hint {
+        output.error_line(&format!("hint: {hint}"));
+    }
+}
