@@ -4,6 +4,8 @@
 //! The programs come from the variables that `tests/run` sets. A program that is
 //! missing is said on one line and its tests skip; keepwell itself is never skipped.
 
+#![allow(clippy::panic, reason = "a suite that cannot set up its scene must stop, and say where")]
+
 pub mod awkward_tree;
 pub mod compare;
 pub mod programs;

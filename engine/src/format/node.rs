@@ -178,34 +178,6 @@ impl Node {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kinds_have_the_words_of_the_format() {
-        for (st_mode, kind, name, mode) in [
-            (0o100_644, NodeKind::File, "file", 0o644),
-            (0o104_755, NodeKind::File, "file", go_mode::SETUID | 0o755),
-            (0o102_755, NodeKind::File, "file", go_mode::SETGID | 0o755),
-            (0o041_777, NodeKind::Dir, "dir", go_mode::DIR | go_mode::STICKY | 0o777),
-            (0o120_777, NodeKind::Symlink, "symlink", go_mode::SYMLINK | 0o777),
-            (0o060_660, NodeKind::Device, "dev", go_mode::DEVICE | 0o660),
-            (0o020_666, NodeKind::CharDevice, "chardev", go_mode::DEVICE | go_mode::CHAR_DEVICE | 0o666),
-            (0o010_600, NodeKind::Fifo, "fifo", go_mode::NAMED_PIPE | 0o600),
-            (0o140_755, NodeKind::Socket, "socket", go_mode::SOCKET | 0o755),
-            (0o000_644, NodeKind::Irregular, "irregular", go_mode::IRREGULAR | 0o644),
-        ] {
-            assert_eq!(NodeKind::from_unix(st_mode), kind);
-            assert_eq!(kind.name(), name);
-            assert_eq!(NodeKind::from_name(name), Some(kind));
-            assert_eq!(go_mode::from_unix(st_mode), mode, "{st_mode:o}");
-        }
-        assert_eq!(NodeKind::from_name(""), None);
-        assert_eq!(NodeKind::from_name("File"), None);
-    }
-}
-
 impl Node {
     /// An entry of this kind with nothing else known of it.
     pub fn empty(kind: NodeKind) -> Self {
@@ -232,5 +204,33 @@ impl Node {
             subtree: None,
             error: String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_the_words_of_the_format() {
+        for (st_mode, kind, name, mode) in [
+            (0o100_644, NodeKind::File, "file", 0o644),
+            (0o104_755, NodeKind::File, "file", go_mode::SETUID | 0o755),
+            (0o102_755, NodeKind::File, "file", go_mode::SETGID | 0o755),
+            (0o041_777, NodeKind::Dir, "dir", go_mode::DIR | go_mode::STICKY | 0o777),
+            (0o120_777, NodeKind::Symlink, "symlink", go_mode::SYMLINK | 0o777),
+            (0o060_660, NodeKind::Device, "dev", go_mode::DEVICE | 0o660),
+            (0o020_666, NodeKind::CharDevice, "chardev", go_mode::DEVICE | go_mode::CHAR_DEVICE | 0o666),
+            (0o010_600, NodeKind::Fifo, "fifo", go_mode::NAMED_PIPE | 0o600),
+            (0o140_755, NodeKind::Socket, "socket", go_mode::SOCKET | 0o755),
+            (0o000_644, NodeKind::Irregular, "irregular", go_mode::IRREGULAR | 0o644),
+        ] {
+            assert_eq!(NodeKind::from_unix(st_mode), kind);
+            assert_eq!(kind.name(), name);
+            assert_eq!(NodeKind::from_name(name), Some(kind));
+            assert_eq!(go_mode::from_unix(st_mode), mode, "{st_mode:o}");
+        }
+        assert_eq!(NodeKind::from_name(""), None);
+        assert_eq!(NodeKind::from_name("File"), None);
     }
 }

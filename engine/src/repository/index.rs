@@ -71,7 +71,7 @@ impl Index {
         );
         if let hashbrown::hash_table::Entry::Vacant(vacant) = entry {
             vacant.insert(self.slot_count);
-            if self.slot_count as usize % SEGMENT_SLOTS == 0 {
+            if (self.slot_count as usize).is_multiple_of(SEGMENT_SLOTS) {
                 self.segments.push(Vec::with_capacity(SEGMENT_SLOTS));
             }
             self.slot_count += 1;

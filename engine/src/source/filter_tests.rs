@@ -246,7 +246,7 @@ fn expanded_match(parts: &[&str], path: &[&str]) -> bool {
             expanded_match(&[&parts[..at], &middle, &parts[at + 1..]].concat(), path)
         });
     }
-    let matches = |part: &str, name: &str| name != "/" && (part == "*" || part == name) || part == name;
+    let matches = |part: &str, name: &str| part == name || name != "/" && part == "*";
     let first = usize::from(parts.first() != Some(&"/") && path.first() == Some(&"/"));
     let last = if parts.first() == Some(&"/") { 0 } else { path.len() };
     !parts.is_empty()

@@ -27,6 +27,9 @@ const SHARED_FOLDERS_MAX: usize = 128;
 /// Files below this size are read in one go; telling the kernel so would cost more than it gives.
 const ADVISED_BYTES_MIN: u64 = 1024 * 1024;
 
+/// Takes an entry's name and what looking at it gave.
+type Visitor<'a> = dyn FnMut(&[u8], io::Result<Stat>) -> ControlFlow<()> + 'a;
+
 /// What all folders of a source share.
 pub(super) struct Shared {
     pub(super) rules: ExcludeRules,
@@ -72,11 +75,7 @@ impl WholeFolder {
     }
 
     /// Gives each entry that is not left out, in order. What could not be looked at comes with its error.
-    pub(super) fn visit(
-        &self,
-        handle: &FolderHandle,
-        visitor: &mut dyn FnMut(&[u8], io::Result<Stat>) -> ControlFlow<()>,
-    ) -> io::Result<()> {
+    pub(super) fn visit(&self, handle: &FolderHandle, visitor: &mut Visitor<'_>) -> io::Result<()> {
         let rules = &self.shared.rules;
         let names = handle.names()?;
         let own_device = if rules.one_file_system { handle.stat(b".", false)?.st_dev } else { 0 };

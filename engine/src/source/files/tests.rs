@@ -89,7 +89,7 @@ fn every_kind_of_entry_has_its_metadata() {
     let top = files(&["file", "zero"]);
     let at = |name: &str| top.path().join(name);
     fs::set_permissions(at("file"), fs::Permissions::from_mode(0o4751)).unwrap();
-    fs::set_permissions(at("zero"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(at("zero"), fs::Permissions::from_mode(0o0)).unwrap();
     fs::hard_link(at("file"), at("hard")).unwrap();
     fs::create_dir(at("dir")).unwrap();
     fs::set_permissions(at("dir"), fs::Permissions::from_mode(0o1770)).unwrap();
