@@ -6,7 +6,7 @@
 //! needs is in an index of the destination. A copy that was broken off is done again by copying again: what
 //! arrived is found there, once its packs are indexed.
 //!
-//! Memory is bounded: a list of [`PENDING_BLOBS_MAX`] blobs at most, a range for each thread,
+//! Memory is bounded: a list of `PENDING_BLOBS_MAX` blobs at most, a range for each thread,
 //! and the ids of trees that were seen.
 
 mod transfer;

@@ -1,7 +1,7 @@
 //! Lists of path patterns with restic's spelling and meaning (`internal/filter`),
 //! for what a backup leaves out and for what a restore takes or leaves out.
 //!
-//! A pattern is components joined by `/`, each as [`Glob`] reads it; `**` stands for any
+//! A pattern is components joined by `/`, each as `Glob` reads it; `**` stands for any
 //! number of components. It matches a path if it matches one of its folders, too. With a
 //! leading `/` it begins at the root, else anywhere. `!` in front takes back what earlier
 //! patterns of the list matched.
