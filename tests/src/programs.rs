@@ -123,7 +123,12 @@ impl Program {
 
     /// Restores the latest snapshot beneath `target`, where absolute paths are recreated.
     pub fn restore_latest(&self, repository: &Path, target: &Path) -> String {
-        let mut arguments = vec![OsStr::new("restore"), OsStr::new("latest")];
+        self.restore(repository, "latest", target)
+    }
+
+    /// Restores a snapshot beneath `target`, where absolute paths are recreated.
+    pub fn restore(&self, repository: &Path, snapshot: &str, target: &Path) -> String {
+        let mut arguments = vec![OsStr::new("restore"), OsStr::new(snapshot)];
         if self.dialect != Dialect::Rustic {
             arguments.push(OsStr::new("--target"));
         }
@@ -143,6 +148,15 @@ impl Program {
         blobs.sort();
         blobs
     }
+}
+
+/// The ids of all snapshots in order of name, from the store itself.
+pub fn snapshot_ids(repository: &Path) -> Vec<String> {
+    let folder = std::fs::read_dir(repository.join("snapshots")).expect("a repository");
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
+    let mut ids: Vec<String> = folder.map(|entry| name(entry).into_string().expect("hexadecimal")).collect();
+    ids.sort();
+    ids
 }
 
 /// Both streams of a program, for messages.
