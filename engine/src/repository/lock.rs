@@ -1,4 +1,4 @@
-//! Locks as restic's: write one, wait, look whether another one excludes it,
+//! Locks as restic's: write one, wait where listings lag, look whether another one excludes it,
 //! refresh it while working, and write nothing once it may be believed stale.
 //!
 //! Invariants: a lock is confirmed (listed again after the wait) before
@@ -23,7 +23,7 @@ use crate::repository::identity::{Identity, this_hostname};
 /// The times that all users of one repository must share.
 #[derive(Clone, Copy, Debug)]
 pub struct LockTiming {
-    /// Between writing a lock and looking again.
+    /// Between writing a lock and looking again, where a listing may lag behind.
     pub settle: Duration,
     /// Between refreshes.
     pub refresh_every: Duration,
@@ -117,11 +117,13 @@ impl RepositoryLock {
             }
         };
         let (id, written) = write_lock(files, identity, exclusive, clock.as_ref())?;
+        // Of two who each write and then list, at least one sees the other, unless listings lag.
+        let settle = if files.store().lists_at_once() { Duration::ZERO } else { timing.settle };
         let shared = Arc::new(Shared {
             files: files.clone(),
             identity: identity.clone(),
             exclusive,
-            timing,
+            timing: LockTiming { settle, ..timing },
             clock,
             state: Mutex::new(State { id, written, confirmed: false, released: false, lost: None }),
             changed: Condvar::new(),

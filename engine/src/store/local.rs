@@ -31,6 +31,22 @@ const DEPTH_MAX: usize = 4;
 /// Another process would have to hold this many staging names of one file.
 const STAGING_NAMES_MAX: u32 = 1000;
 
+/// Magic numbers of file systems on this machine's own disks and memory (linux/magic.h): ext, XFS, Btrfs,
+/// tmpfs, overlayfs, F2FS, ZFS, bcachefs, FAT, exFAT, NTFS.
+const KEPT_BY_ONE_KERNEL: [u64; 11] = [
+    0xef53,
+    0x5846_5342,
+    0x9123_683e,
+    0x0102_1994,
+    0x794c_7630,
+    0xf2f5_2010,
+    0x2fc1_2fc1,
+    0xca45_1a4e,
+    0x4d44,
+    0x2011_bab0,
+    0x7366_746e,
+];
+
 /// A folder seen as an object store.
 #[derive(Clone, Debug)]
 pub(super) struct LocalStore {
@@ -55,6 +71,13 @@ impl LocalStore {
         }
         sync_folder(&data)?;
         sync_folder(&self.root)
+    }
+
+    /// Whether the folder lies in a file system that one kernel alone keeps: what one process has
+    /// written, every other one lists. Those that cross a network, and unknown ones, may lag.
+    pub(super) fn lists_at_once(&self) -> bool {
+        let kind = rustix::fs::statfs(&*self.root).map(|about| about.f_type as u64 & 0xffff_ffff);
+        kind.is_ok_and(|kind| KEPT_BY_ONE_KERNEL.contains(&kind))
     }
 
     /// What killed writers left, with the time of their last write.

@@ -59,6 +59,7 @@ struct Shared {
     objects: Arc<dyn ObjectStore>,
     local: Option<(LocalStore, PathBuf)>,
     is_webdav: bool,
+    is_memory: bool,
     connections: usize,
     /// Absent for what is on this machine: a slow disk is waited for.
     limit: Option<TransferLimit>,
@@ -102,6 +103,7 @@ impl Store {
                 objects,
                 local: folder.map(|folder| (LocalStore::new(folder.clone()), folder)),
                 is_webdav: matches!(location.place(), Place::WebDav { .. }),
+                is_memory: matches!(location.place(), Place::Memory { .. }),
                 connections,
                 limit: (!is_here).then(|| remote::transfer_limit(settings)),
                 retry_timeout: settings.retry_timeout,
@@ -118,6 +120,15 @@ impl Store {
     /// The folder of a local store.
     pub fn is_local(&self) -> Option<&Path> {
         self.shared.local.as_ref().map(|(_, folder)| folder.as_path())
+    }
+
+    /// Whether every process that lists sees each object that was written before: so in memory and in
+    /// local file systems; not surely in those that cross a network, and remote stores differ.
+    pub fn lists_at_once(&self) -> bool {
+        match &self.shared.local {
+            Some((local, _)) => local.lists_at_once(),
+            None => self.shared.is_memory,
+        }
     }
 
     /// How many calls at once are worth making. More are allowed.

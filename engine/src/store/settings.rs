@@ -11,7 +11,7 @@ use std::time::Duration;
 use object_store::aws::AmazonS3ConfigKey;
 use object_store::azure::AzureConfigKey;
 use object_store::gcp::GoogleConfigKey;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// Two writers keep a disk busy; more only make it seek.
 const CONNECTIONS_LOCAL: usize = 2;
@@ -87,6 +87,15 @@ impl StoreSettings {
     pub fn with_option(mut self, name: &str, value: impl Into<String>) -> Self {
         self.options.insert(name.to_ascii_lowercase(), SecretString::from(value.into()));
         self
+    }
+
+    /// Whether both lead to the same store, time limits and connections aside.
+    pub(crate) fn reaches_the_same_as(&self, other: &Self) -> bool {
+        let exposed = |settings: &Self| -> Vec<(String, String)> {
+            let all = settings.options.iter();
+            all.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
+        };
+        self.machine_credentials == other.machine_credentials && exposed(self) == exposed(other)
     }
 
     pub(super) fn connections_for(&self, is_local: bool) -> usize {
