@@ -13,6 +13,7 @@ pub struct ComputeSlots {
 
 struct State {
     total: usize,
+    allowed: usize,
     taken: usize,
 }
 
@@ -24,7 +25,10 @@ pub struct ComputeSlot<'a> {
 impl ComputeSlots {
     /// `total` slots, at least one.
     pub fn new(total: usize) -> Self {
-        Self { state: Mutex::new(State { total: total.max(1), taken: 0 }), freed: Condvar::new() }
+        Self {
+            state: Mutex::new(State { total: total.max(1), allowed: total.max(1), taken: 0 }),
+            freed: Condvar::new(),
+        }
     }
 
     /// One slot for each core.
@@ -32,21 +36,24 @@ impl ComputeSlots {
         Self::new(std::thread::available_parallelism().map_or(2, usize::from))
     }
 
-    /// How many slots there are.
+    /// How many slots there are when nobody goes first.
     pub fn total(&self) -> usize {
         self.state.lock().total
     }
 
-    /// Changes their number; slots in use are given back first.
-    pub fn resize(&self, total: usize) {
-        self.state.lock().total = total.max(1);
+    /// Lets only so many compute for now, at least one and at most all. Slots that are taken beyond
+    /// that are not given out again.
+    pub fn allow(&self, slots: usize) {
+        let mut state = self.state.lock();
+        state.allowed = slots.clamp(1, state.total);
+        drop(state);
         self.freed.notify_all();
     }
 
     /// Waits for a slot. Hold it for one unit of work, not while waiting for anything else.
     pub fn take(&self) -> ComputeSlot<'_> {
         let mut state = self.state.lock();
-        while state.taken >= state.total {
+        while state.taken >= state.allowed {
             self.freed.wait(&mut state);
         }
         state.taken += 1;

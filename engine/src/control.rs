@@ -11,8 +11,9 @@ use crate::error::{Error, Result};
 const RUNNING: u8 = 0;
 const PAUSED: u8 = 1;
 const CANCELLED: u8 = 2;
+const FENCED: u8 = 3;
 
-/// A job's reins. Clones steer the same job. Cancel is final.
+/// A job's reins. Clones steer the same job. Cancel is final, and fence even more so.
 #[derive(Clone, Default)]
 pub struct Control {
     shared: Arc<Shared>,
@@ -43,9 +44,13 @@ impl Control {
 
     /// Every stage ends at its next checkpoint with `Error::Cancelled`.
     pub fn cancel(&self) {
-        let _guard = self.shared.lock.lock();
-        self.shared.state.store(CANCELLED, Ordering::Release);
-        self.shared.changed.notify_all();
+        self.end(CANCELLED);
+    }
+
+    /// As `cancel`, and from now on the job writes nothing to a repository, not even to keep what it
+    /// has read: for one that does not answer and that another attempt is to take over from.
+    pub fn fence(&self) {
+        self.end(FENCED);
     }
 
     /// Whether the job is paused now.
@@ -53,9 +58,14 @@ impl Control {
         self.shared.state.load(Ordering::Acquire) == PAUSED
     }
 
-    /// Whether the job was cancelled.
+    /// Whether the job was cancelled or fenced.
     pub fn is_cancelled(&self) -> bool {
-        self.shared.state.load(Ordering::Acquire) == CANCELLED
+        self.shared.state.load(Ordering::Acquire) >= CANCELLED
+    }
+
+    /// Fails once the job is fenced: looked at before every write to a repository.
+    pub(crate) fn ensure_not_fenced(&self) -> Result<()> {
+        if self.shared.state.load(Ordering::Acquire) == FENCED { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     /// Returns at once while running, blocks while paused, fails once cancelled.
@@ -68,7 +78,7 @@ impl Control {
         loop {
             match self.shared.state.load(Ordering::Acquire) {
                 RUNNING => return Ok(()),
-                CANCELLED => return Err(Error::Cancelled),
+                CANCELLED | FENCED => return Err(Error::Cancelled),
                 _ => self.shared.changed.wait(&mut guard),
             }
         }
@@ -86,6 +96,12 @@ impl Control {
                 return Ok(());
             }
         }
+    }
+
+    fn end(&self, state: u8) {
+        let _guard = self.shared.lock.lock();
+        self.shared.state.fetch_max(state, Ordering::AcqRel);
+        self.shared.changed.notify_all();
     }
 
     fn change(&self, from: u8, to: u8) {

@@ -40,8 +40,12 @@ fn begin(repository: &Arc<Repository>) -> Session {
 }
 
 fn store(session: &Session, kind: BlobKind, content: &[u8]) -> Stored {
+    store_with(session, kind, content, Compression::Auto)
+}
+
+fn store_with(session: &Session, kind: BlobKind, content: &[u8], compression: Compression) -> Stored {
     let mut scratch = Vec::new();
-    session.store_blob(kind, Id::of(content), content, Compression::Auto, &mut scratch).expect("stored")
+    session.store_blob(kind, Id::of(content), content, compression, &mut scratch).expect("stored")
 }
 
 fn empty_tree() -> Vec<u8> {
@@ -206,6 +210,45 @@ fn packs_that_no_index_names_are_found_again() {
     let repository = open(folder.path(), RepositoryOptions::default()).expect("opens");
     begin(&repository);
     assert_eq!(repository.index().blob_count(), 100, "the index was written");
+}
+
+#[test]
+fn what_a_session_left_unindexed_is_not_relied_on_by_later_ones() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = init(folder.path(), RepositoryOptions::default());
+    let blob = |n: u32| Id::of(&n.to_le_bytes()).0.repeat(1 << 15);
+    let session = begin(&repository);
+    for n in 0..100 {
+        store_with(&session, BlobKind::Data, &blob(n), Compression::Off);
+    }
+    // It ends without a flush, and somebody else prunes what no index names.
+    drop(session);
+    let exclusive = open(folder.path(), RepositoryOptions::default()).expect("opens");
+    let pruning = loop {
+        // Uploads that are still under way hold the lock until they have ended.
+        match exclusive.begin(true, &Control::new()) {
+            Err(Error::Locked { .. }) => std::thread::yield_now(),
+            other => break other.expect("a session"),
+        }
+    };
+    let packs = exclusive.files().ids(FileKind::Pack).expect("listed");
+    assert!(!packs.is_empty(), "some packs were full");
+    for id in packs {
+        exclusive.files().delete(FileKind::Pack, id).expect("deleted");
+    }
+    drop(pruning);
+    let session = begin(&repository);
+    for n in 0..100 {
+        let stored = store_with(&session, BlobKind::Data, &blob(n), Compression::Off);
+        assert!(matches!(stored, Stored::New { .. }), "blob {n} is gone");
+    }
+    session.flush().expect("flushed");
+    drop(session);
+    let reopened = open(folder.path(), RepositoryOptions::default()).expect("opens");
+    begin(&reopened);
+    let stored = reopened.files().ids(FileKind::Pack).expect("listed");
+    assert!(stored.iter().all(|id| reopened.index().contains_pack(id)));
+    assert_eq!(reopened.index().blob_count(), 100);
 }
 
 #[test]

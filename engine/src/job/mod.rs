@@ -1,10 +1,17 @@
 //! The seam between the engine and whoever runs it: start a job, steer it, be told.
 //!
-//! The real engine and a simulated one implement [`JobEngine`] alike. A job runs
-//! on threads of its own; its reports carry the task and attempt that it was
-//! started for, so that a reader can ignore those of an attempt that is over.
+//! The real engine ([`Engine`]) and a simulated one implement [`JobEngine`] alike. A job runs
+//! on threads of its own and reports to one sink, made for one attempt of one task, so that
+//! whoever reads the reports can tell those of an attempt that is over.
+
+mod engine;
+
+use std::fmt;
+use std::sync::Arc;
 
 use keepwell_messages::ErrorClass;
+
+pub use engine::{BackupJob, Engine, Job, RestoreJob};
 
 use crate::archive::BackupOutcome;
 use crate::control::Control;
@@ -20,6 +27,12 @@ pub struct AttemptId {
     pub task: u128,
     /// The attempt, 1 for the first.
     pub attempt: u32,
+}
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}/{}", self.task, self.attempt)
+    }
 }
 
 /// How a job ended.
@@ -43,20 +56,25 @@ impl JobOutcome {
     }
 }
 
-/// Takes what a job tells, with the attempt it belongs to.
+/// Takes what one attempt tells.
 pub trait JobSink: ReportSink {
-    /// The job is over; called exactly once, last, even if a thread of it panicked.
-    fn ended(&self, attempt: AttemptId, outcome: JobOutcome);
+    /// The attempt is over; called exactly once, last, even if a thread of it panicked.
+    fn ended(&self, outcome: JobOutcome);
 }
 
 /// Runs jobs.
 pub trait JobEngine: Send + Sync {
-    /// What a job is made from: where, what, how.
+    /// What a job is made from: where, what, how. Used up by one attempt.
     type Job: Send + 'static;
 
     /// Starts a job and returns at once. Errors, too, arrive in [`JobSink::ended`].
-    fn start(&self, attempt: AttemptId, job: Self::Job, control: Control, sink: std::sync::Arc<dyn JobSink>);
+    /// `attempt` names it in logs and thread names.
+    fn start(&self, attempt: AttemptId, job: Self::Job, control: Control, sink: Arc<dyn JobSink>);
 
-    /// Whether the snapshot of this id is stored: asked after a crash, before an attempt is repeated.
+    /// Whether the snapshot of this id is stored where `job` stores its own: asked after a crash,
+    /// before an attempt is repeated. Blocks.
+    ///
+    /// # Errors
+    /// As those of a job: the repository cannot be reached or opened.
     fn holds_snapshot(&self, job: &Self::Job, id: Id) -> Result<bool, Error>;
 }

@@ -20,8 +20,10 @@ impl Repository {
     /// removed is forgotten, what they added is read. Call it after taking the
     /// lock, and after listing snapshots that are to be read.
     pub fn load_index(&self, control: &Control) -> Result<()> {
-        let listed = self.files.ids(FileKind::Index)?;
+        // Taken before listing: an index file that a session of this process writes
+        // meanwhile must not seem to have been removed.
         let mut loaded = self.index_files.lock();
+        let listed = self.files.ids(FileKind::Index)?;
         if loaded.iter().any(|id| listed.binary_search(id).is_err()) {
             // Somebody held the lock exclusively since: what we know may be gone.
             *self.index.write() = Index::default();

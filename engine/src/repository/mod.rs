@@ -16,6 +16,7 @@ mod pending_index;
 mod read;
 mod recover;
 mod session;
+mod shared;
 mod snapshots;
 mod tree_packs;
 mod uploads;
@@ -38,6 +39,7 @@ pub use packer::{PACK_BYTES_DEFAULT, PACK_BYTES_MAX, PACK_BYTES_MIN, read_header
 pub use read::BLOB_BYTES_MAX;
 pub use recover::Recovered;
 pub use session::{SealedSnapshot, Session, Stored};
+pub use shared::{PasswordSource, Repositories, RepositoryAddress};
 pub use snapshots::SnapshotChoice;
 
 use crate::chunker::{ChunkTables, Polynomial};
@@ -90,6 +92,7 @@ pub struct Repository {
     files: RepositoryFiles,
     config: Config,
     key_id: Id,
+    password: SecretString,
     chunk_tables: ChunkTables,
     options: RepositoryOptions,
     index: RwLock<Index>,
@@ -105,6 +108,8 @@ pub struct Repository {
 
 /// The name of the file that makes a place a repository.
 const CONFIG_PATH: &str = "config";
+/// How long to wait for one's turn at the lock before looking whether the job was cancelled.
+const LOCK_TURN: Duration = Duration::from_millis(100);
 /// A config is some 150 bytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
@@ -154,7 +159,7 @@ impl Repository {
             files.delete(FileKind::Key, key_id)?;
             return Err(exists());
         }
-        Self::assemble(location.clone(), files, config, key_id, options)
+        Self::assemble(location.clone(), files, config, (key_id, password.clone()), options)
     }
 
     /// Opens the repository at `location` with any of its passwords.
@@ -177,14 +182,14 @@ impl Repository {
             )));
         }
         let files = RepositoryFiles::new(store, key, config.version);
-        Self::assemble(location.clone(), files, config, key_id, options)
+        Self::assemble(location.clone(), files, config, (key_id, password.clone()), options)
     }
 
     fn assemble(
         location: Location,
         files: RepositoryFiles,
         config: Config,
-        key_id: Id,
+        (key_id, password): (Id, SecretString),
         options: RepositoryOptions,
     ) -> Result<Arc<Self>> {
         let index_cache = options
@@ -200,6 +205,7 @@ impl Repository {
             files,
             config,
             key_id,
+            password,
             options,
             index: RwLock::default(),
             index_files: Mutex::default(),
@@ -214,13 +220,19 @@ impl Repository {
     /// Begins work that may write: takes the lock, or shares the one that another
     /// session of this process holds. `exclusive` keeps everybody else out.
     pub fn begin(self: &Arc<Self>, exclusive: bool, control: &Control) -> Result<Session> {
-        let mut shared = self.lock.lock();
+        let mut shared = loop {
+            // Whoever holds this may wait long for the lock of another process.
+            match self.lock.try_lock_for(LOCK_TURN) {
+                Some(shared) => break shared,
+                None => control.checkpoint()?,
+            }
+        };
         if let Some(lock) = shared.upgrade() {
             if exclusive {
                 return Err(Error::Invalid("this process is using the repository already".into()));
             }
             let surroundings = LockSurroundings { alone: false, stale_found: false };
-            return Ok(Session::new(self.clone(), Some(lock), surroundings));
+            return Ok(Session::new(self.clone(), Some(lock), surroundings, control.clone()));
         }
         let (lock, surroundings) = RepositoryLock::acquire(
             &self.files,
@@ -233,17 +245,48 @@ impl Repository {
         )?;
         let lock = Arc::new(lock);
         *shared = Arc::downgrade(&lock);
-        Ok(Session::new(self.clone(), Some(lock), surroundings))
+        self.forget_unindexed();
+        Ok(Session::new(self.clone(), Some(lock), surroundings, control.clone()))
+    }
+
+    /// Sessions that failed may have left packs that no index names. While nobody here held a
+    /// lock somebody else may have pruned them, so nothing may rely on them any more. Those
+    /// that are still there are found again by [`Session::recover`].
+    fn forget_unindexed(&self) {
+        let open = self.packer.take_open();
+        let mut pending = self.pending_index.lock();
+        let mut in_flight = self.in_flight.lock();
+        if open.is_empty() && pending.file().is_none() && in_flight.is_empty() {
+            return;
+        }
+        pending.clear();
+        in_flight.clear();
+        let mut loaded = self.index_files.lock();
+        *self.index.write() = Index::default();
+        loaded.clear();
     }
 
     /// Begins work that only reads and takes no lock, as on a store that cannot be written to.
     pub fn begin_unlocked(self: &Arc<Self>) -> Session {
-        Session::new(self.clone(), None, LockSurroundings { alone: false, stale_found: false })
+        Session::new(
+            self.clone(),
+            None,
+            LockSurroundings { alone: false, stale_found: false },
+            Control::new(),
+        )
     }
 
     /// Deletes stale locks, or all; returns how many.
     pub fn unlock(&self, all: bool) -> Result<usize> {
         lock::remove_locks(&self.files, all, &self.options.lock_timing, self.options.clock.as_ref())
+    }
+
+    /// Fails unless `password` is one of its passwords. The one that opened it needs no store.
+    pub fn ensure_opens_with(&self, password: &SecretString) -> Result<()> {
+        if self.password.expose_secret() == password.expose_secret() {
+            return Ok(());
+        }
+        keys::find(self.files.store(), password).map(drop)
     }
 
     /// Where it lies, without credentials.

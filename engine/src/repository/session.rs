@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::compress::{self, Compression};
+use crate::control::Control;
 use crate::crypto;
 use crate::error::{Error, Result};
 use crate::format::{BlobKind, IndexedPack, Snapshot};
@@ -25,6 +26,7 @@ pub struct Session {
     lock: Option<Arc<RepositoryLock>>,
     failures_before: u64,
     surroundings: LockSurroundings,
+    control: Control,
 }
 
 /// A snapshot that is ready to be stored: its name is known before it is there.
@@ -51,9 +53,10 @@ impl Session {
         repository: Arc<Repository>,
         lock: Option<Arc<RepositoryLock>>,
         surroundings: LockSurroundings,
+        control: Control,
     ) -> Self {
         let failures_before = repository.uploads.failures();
-        Self { repository, lock, failures_before, surroundings }
+        Self { repository, lock, failures_before, surroundings, control }
     }
 
     /// The repository.
@@ -68,6 +71,7 @@ impl Session {
 
     /// Fails unless this session may write now.
     pub fn ensure_writable(&self) -> Result<()> {
+        self.control.ensure_not_fenced()?;
         match &self.lock {
             Some(lock) => lock.ensure_held(),
             None => Err(Error::Invalid("the repository was opened for reading only".into())),
@@ -83,6 +87,7 @@ impl Session {
         compression: Compression,
         scratch: &mut Vec<u8>,
     ) -> Result<Stored> {
+        self.control.ensure_not_fenced()?;
         let Some(claim) = self.claim(kind, id) else { return Ok(Stored::Known) };
         let uncompressed_bytes = self.seal_blob(kind, plaintext, compression, scratch)?;
         let blob = BlobToPack { kind, id, sealed: scratch, uncompressed_bytes };
@@ -137,6 +142,7 @@ impl Session {
     /// Makes sure that everything this session stored or relied on is in the
     /// repository and in an index. What is open is closed, so call it rarely.
     pub fn flush(&self) -> Result<()> {
+        self.control.ensure_not_fenced()?;
         for pack in self.repository.packer.take_open() {
             self.upload(pack)?;
         }

@@ -37,9 +37,10 @@ impl Pump {
     /// Begins to read.
     pub(super) fn start(self: &Arc<Self>, mut stream: Box<dyn Read + Send>) -> io::Result<()> {
         let pump = Arc::clone(self);
-        std::thread::Builder::new()
-            .name("stream".into())
-            .spawn(move || while pump.put(read_chunk(&mut *stream)) {})?;
+        std::thread::Builder::new().name("stream".into()).spawn(move || {
+            let _guard = PanicGuard(&pump);
+            while pump.put(read_chunk(&mut *stream)) {}
+        })?;
         Ok(())
     }
 
@@ -110,6 +111,17 @@ impl Pump {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it was not read to its end"));
         }
         Ok(state.bytes)
+    }
+}
+
+/// Tells the reader of a stream whose thread panics: it would wait for ever.
+struct PanicGuard<'a>(&'a Pump);
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.put(Err(io::Error::other("the reader of the stream panicked")));
+        }
     }
 }
 
