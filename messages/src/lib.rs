@@ -7,6 +7,8 @@
 
 mod error_class;
 mod progress;
+mod schedule;
 
 pub use error_class::ErrorClass;
 pub use progress::{Progress, Stage};
+pub use schedule::ScheduleText;
