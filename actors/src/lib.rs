@@ -1,4 +1,7 @@
 //! The actor system: schedule, queue, run, supervise, retry.
 //!
-//! This room is empty so far: the engine and the command line come first, and
-//! the actors are built on the engine's seam (`keepwell_engine::job`).
+//! What stands so far are its rules, pure functions without a clock or I/O:
+//! [`retry`] says whether a failed attempt is followed by another. The actors
+//! are built on these and on the engine's seam (`keepwell_engine::job`).
+
+pub mod retry;
