@@ -5,10 +5,23 @@
 //! between processes, so enums use serde's default (external) tagging and no
 //! type uses `tag`, `untagged`, `flatten` or `skip`.
 
+mod command;
 mod error_class;
+mod event;
+mod ids;
+mod item;
 mod progress;
 mod schedule;
+mod task;
 
+pub use command::*;
 pub use error_class::ErrorClass;
+pub use event::*;
+pub use ids::{CommandId, ItemId, TaskId};
+pub use item::{FilesItem, Item, ItemOwner, ItemSource};
 pub use progress::{Progress, Stage};
 pub use schedule::ScheduleText;
+pub use task::{
+    BackedUp, CancelReason, Failure, PendingReason, RestoreRequest, Restored, Retry, Task, TaskEnd, TaskKind,
+    TaskState, Trigger,
+};
