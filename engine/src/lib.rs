@@ -9,7 +9,7 @@ pub mod archive;
 pub mod check;
 pub mod chunker;
 pub mod clock;
-mod codec;
+pub mod codec;
 pub mod compress;
 pub mod compute;
 pub mod control;
