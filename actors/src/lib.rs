@@ -2,8 +2,11 @@
 //!
 //! What stands so far are its rules, pure functions without a clock or I/O:
 //! [`schedule`] says when an item is due, [`retry`] whether a failed attempt is
-//! followed by another. The actors are built on these and on the engine's seam
+//! followed by another, [`transition`] which state follows which, and [`board`]
+//! who runs now. The actors are built on these and on the engine's seam
 //! (`keepwell_engine::job`).
 
+pub mod board;
 pub mod retry;
 pub mod schedule;
+pub mod transition;

@@ -1,0 +1,145 @@
+//! What workers report: reached, sealed, ended, lost.
+
+use chrono::{DateTime, Utc};
+use keepwell_messages::{ErrorClass, Event, Failure, PendingReason, Retry, TaskEnd, TaskId, TaskRetry};
+
+use super::{Board, Decision, Generation};
+use crate::retry::RetryDecision;
+use crate::transition::Step;
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    /// Well.
+    Done(TaskEnd),
+    /// Not well. A worker that vanished has class [`ErrorClass::Crash`].
+    Failed(Failure),
+}
+
+impl Board {
+    /// A worker is no more: it told its end, or was found dead. Its slot is free; if its task still
+    /// counts on it, the task ends or gets its next attempt.
+    pub fn attempt_ended(
+        &mut self,
+        id: TaskId,
+        generation: Generation,
+        outcome: AttemptOutcome,
+        now: DateTime<Utc>,
+    ) -> Decision {
+        self.decide(now, |board, decision| {
+            if let Some(held) = board.winding_down.remove(&generation) {
+                if let Some(slot) = held {
+                    board.running.free(&slot);
+                }
+                return;
+            }
+            if !board.counts_on(id, generation) {
+                return;
+            }
+            if let Some(entry) = board.tasks.get_mut(&id) {
+                entry.worker = None;
+                board.turns.remove(entry);
+            }
+            match outcome {
+                AttemptOutcome::Done(end) => {
+                    board.end_outage_of(id, decision);
+                    board.end(id, end, now, decision);
+                }
+                AttemptOutcome::Failed(failure) => board.failed(id, failure, now, decision),
+            }
+        })
+    }
+
+    /// The worker has reached its destination.
+    pub fn reached(&mut self, id: TaskId, generation: Generation, now: DateTime<Utc>) -> Decision {
+        self.decide(now, |board, decision| {
+            if board.counts_on(id, generation) {
+                board.end_outage_of(id, decision);
+            }
+        })
+    }
+
+    /// The worker has sealed a snapshot and stores it once this is in the journal.
+    /// `None` if nothing counts on this worker any more: then it must not store it.
+    pub fn sealed(
+        &mut self,
+        id: TaskId,
+        generation: Generation,
+        snapshot: String,
+        now: DateTime<Utc>,
+    ) -> Option<Decision> {
+        if !self.counts_on(id, generation) {
+            return None;
+        }
+        Some(self.decide(now, |board, decision| {
+            if let Some(entry) = board.tasks.get_mut(&id) {
+                entry.sealed = Some(snapshot);
+                decision.changed.insert(id);
+            }
+        }))
+    }
+
+    fn counts_on(&self, id: TaskId, generation: Generation) -> bool {
+        self.tasks.get(&id).is_some_and(|entry| entry.worker == Some(generation))
+    }
+
+    fn end_outage_of(&mut self, id: TaskId, decision: &mut Decision) {
+        if let Some(repository) = self.tasks.get(&id).map(|entry| entry.repository.clone()) {
+            self.end_outage(&repository, decision);
+        }
+    }
+
+    /// An attempt failed: another one, or the end.
+    pub(super) fn failed(
+        &mut self,
+        id: TaskId,
+        failure: Failure,
+        now: DateTime<Utc>,
+        decision: &mut Decision,
+    ) {
+        let Some(entry) = self.tasks.get(&id) else { return };
+        let (attempt, repository) = (entry.task.attempt, entry.repository.clone());
+        let answered = matches!(
+            failure.class,
+            ErrorClass::Server | ErrorClass::Repository | ErrorClass::Credentials | ErrorClass::Space
+        );
+        if answered {
+            self.end_outage(&repository, decision);
+        }
+        if failure.class == ErrorClass::Network && self.outages.note_failure(&repository, id) {
+            return self.wait_for_network(id, now, decision);
+        }
+        match self.policy.decide(failure.class, attempt) {
+            RetryDecision::Retry { delay, attempt } => {
+                let delay = chrono::TimeDelta::from_std(delay).unwrap_or(chrono::TimeDelta::MAX);
+                let at = now.checked_add_signed(delay).unwrap_or(DateTime::<Utc>::MAX_UTC);
+                let attempts_max = self.policy.retries_max.saturating_add(1);
+                let Failure { class, why } = failure;
+                self.retry(id, Retry { attempt, attempts_max, at, class, why }, now, decision);
+            }
+            RetryDecision::GiveUp(_) => self.end(id, TaskEnd::Failed(failure), now, decision),
+        }
+    }
+
+    fn retry(&mut self, id: TaskId, retry: Retry, now: DateTime<Utc>, decision: &mut Decision) {
+        if self.step(id, Step::Retry, now, decision).is_err() {
+            return;
+        }
+        if let Some(entry) = self.tasks.get_mut(&id) {
+            entry.retry = Some(retry.clone());
+        }
+        decision.events.push(Event::TaskRetry(TaskRetry { task: id, retry: retry.clone() }));
+        self.wait(id, PendingReason::Retry(retry), decision);
+    }
+
+    /// Another task looks for the network; this one's attempt does not count.
+    fn wait_for_network(&mut self, id: TaskId, now: DateTime<Utc>, decision: &mut Decision) {
+        if self.step(id, Step::Retry, now, decision).is_err() {
+            return;
+        }
+        if let Some(entry) = self.tasks.get_mut(&id) {
+            entry.task.attempt = entry.task.attempt.saturating_sub(1);
+        }
+        self.wait(id, PendingReason::WaitingForNetwork, decision);
+    }
+}

@@ -1,0 +1,110 @@
+//! The board as the journal has it, after a crash of its owner or of the whole process.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use keepwell_messages::{ErrorClass, Failure, PendingReason, Task, TaskId, TaskKind, TaskState};
+
+use super::{Board, BoardTask, Decision, EndCounts, Generation, Limits};
+use crate::retry::RetryPolicy;
+
+/// A task as the journal has it.
+#[derive(Clone, Debug)]
+pub struct KeptTask {
+    /// What everybody may see.
+    pub task: Task,
+    /// The item as it was when the task was made.
+    pub item: Option<keepwell_messages::Item>,
+    /// The repository that it uses.
+    pub repository: String,
+    /// The snapshot that its attempt sealed and may have stored.
+    pub sealed: Option<String>,
+}
+
+/// All that the journal has of the board.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// Tasks that have not ended.
+    pub tasks: Vec<KeptTask>,
+    /// Whether everything is paused.
+    pub globally_paused: bool,
+    /// How tasks ended.
+    pub counts: EndCounts,
+}
+
+impl Board {
+    /// The board again. Workers in `live` are adopted; an attempt whose worker is lost is one that
+    /// crashed, unless it had sealed its snapshot: then it starts again, and looks first.
+    pub fn restore(
+        policy: RetryPolicy,
+        limits: Limits,
+        kept: Kept,
+        live: &HashMap<TaskId, Generation>,
+        now: DateTime<Utc>,
+    ) -> (Self, Decision) {
+        let mut board = Self::new(policy, limits);
+        board.globally_paused = kept.globally_paused;
+        board.counts = kept.counts;
+        board.next_generation = live.values().map(|generation| generation.0 + 1).max().unwrap_or(1);
+        let mut tasks = kept.tasks;
+        tasks.sort_by_key(|kept| (kept.task.created, kept.task.id));
+        let ids: Vec<TaskId> = tasks.iter().map(|kept| kept.task.id).collect();
+        for kept in tasks {
+            let worker = live.get(&kept.task.id).copied();
+            board.put_back(kept, worker);
+        }
+        // A worker whose task has ended, or is not known, is to end.
+        let decision = board.decide(now, |board, decision| {
+            let stray = live.iter().filter(|(id, _)| !board.tasks.contains_key(*id));
+            let mut stray: Vec<(TaskId, Generation)> =
+                stray.map(|(id, generation)| (*id, *generation)).collect();
+            stray.sort_unstable();
+            for (id, generation) in stray {
+                board.wind_down(id, generation, None, decision);
+            }
+            for id in ids {
+                board.rejoin(id, now, decision);
+            }
+        });
+        (board, decision)
+    }
+
+    fn put_back(&mut self, kept: KeptTask, worker: Option<Generation>) {
+        let KeptTask { task, item, repository, sealed } = kept;
+        if let TaskKind::Backup(item) = &task.kind {
+            self.by_item.insert(item.clone(), task.id);
+        }
+        let retry = match &task.pending {
+            Some(PendingReason::Retry(retry)) => Some(retry.clone()),
+            _ => None,
+        };
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        let entry = BoardTask { task, item, repository, sealed, retry, worker, turn };
+        if entry.task.state == TaskState::Running {
+            self.running.take(super::slot_of(&entry));
+        }
+        self.turns.insert(&entry);
+        self.tasks.insert(entry.task.id, entry);
+    }
+
+    fn rejoin(&mut self, id: TaskId, now: DateTime<Utc>, decision: &mut Decision) {
+        let Some(entry) = self.tasks.get_mut(&id) else { return };
+        // Who looked for the network is forgotten; everybody's next attempt tells.
+        if entry.task.pending == Some(PendingReason::WaitingForNetwork) {
+            return self.wait(id, PendingReason::Queued, decision);
+        }
+        if entry.task.state != TaskState::Running || entry.worker.is_some() {
+            return;
+        }
+        if entry.sealed.is_some() {
+            let generation = Generation(self.next_generation);
+            self.next_generation += 1;
+            entry.worker = Some(generation);
+            decision.effects.push(super::Effect::Start(id, generation));
+            return;
+        }
+        let why = "the program ended while it ran".to_owned();
+        self.failed(id, Failure { class: ErrorClass::Crash, why }, now, decision);
+    }
+}
