@@ -10,3 +10,5 @@ pub mod awkward_tree;
 pub mod compare;
 pub mod programs;
 pub mod random_data;
+pub mod repository_folder;
+pub mod running;
