@@ -3,7 +3,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use keepwell_engine::clock::{Clock, SystemClock};
 use keepwell_engine::compress::Compression;
@@ -70,6 +71,20 @@ impl Clock for SetClock {
     }
     fn sleep(&self, duration: Duration) {
         self.advance(duration);
+    }
+}
+
+/// Locks that are refreshed all the time and go stale as they always do.
+fn quick_locks() -> RepositoryOptions {
+    let lock_timing = LockTiming { refresh_every: Duration::from_millis(10), ..LockTiming::default() };
+    RepositoryOptions { lock_timing, ..RepositoryOptions::default() }
+}
+
+fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -165,6 +180,41 @@ fn a_holder_that_was_away_too_long_writes_nothing_more() {
     assert_eq!(error.class(), keepwell_messages::ErrorClass::Repository);
     assert_eq!(repository.files().ids(FileKind::Pack).expect("listed"), []);
     assert_eq!(repository.files().ids(FileKind::Index).expect("listed"), []);
+}
+
+/// The machine's clock, which jumps ahead by an hour when the thread that refreshes locks
+/// asks for the third time: after it has found that its lock is young and still there, and
+/// before it writes the next one. So it looks to a program when its machine sleeps.
+#[derive(Default)]
+struct SleepingClock {
+    asked: AtomicU32,
+}
+
+impl Clock for SleepingClock {
+    fn now(&self) -> SystemTime {
+        if std::thread::current().name() == Some("keepwell-lock") {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+        }
+        let slept = if self.asked.load(Ordering::SeqCst) >= 3 { 60 * 60 } else { 0 };
+        SystemTime::now() + Duration::from_secs(slept)
+    }
+    fn local_offset_seconds(&self, _: i64) -> i32 {
+        0
+    }
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+}
+
+#[test]
+fn a_lock_that_went_stale_while_it_was_being_refreshed_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = RepositoryOptions { clock: Arc::new(SleepingClock::default()), ..quick_locks() };
+    let repository = init(folder.path(), options);
+    let session = begin(&repository);
+    wait_until(|| matches!(session.ensure_writable(), Err(Error::LockLost { .. })));
+    drop(session);
+    assert_eq!(repository.files().ids(FileKind::Lock).expect("listed"), []);
 }
 
 #[test]

@@ -229,6 +229,16 @@ impl Shared {
         let (id, written) = write_lock(&self.files, &self.identity, self.exclusive, self.clock.as_ref())?;
         {
             let mut state = self.state.lock();
+            // The machine may have slept meanwhile: then the old lock went stale before the new
+            // one was there, and between them others may have had the repository to themselves.
+            let age = age(state.written, self.clock.now());
+            if age > self.timing.give_up_after {
+                let why = format!("it was not refreshed for {} s", age.as_secs());
+                state.lost = Some(why.clone());
+                drop(state);
+                self.files.delete(FileKind::Lock, id)?;
+                return Err(Error::LockLost { why });
+            }
             state.id = id;
             state.written = written;
         }
