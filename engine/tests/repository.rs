@@ -302,6 +302,56 @@ fn what_a_session_left_unindexed_is_not_relied_on_by_later_ones() {
 }
 
 #[test]
+fn a_pack_that_lacks_only_its_name_is_kept_and_one_that_broke_off_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = init(folder.path(), RepositoryOptions::default());
+    let session = begin(&repository);
+    for content in [b"whole".as_slice(), b"broken off"] {
+        store(&session, BlobKind::Data, content);
+        session.flush().expect("flushed");
+    }
+    drop(session);
+    for id in repository.files().ids(FileKind::Index).expect("listed") {
+        repository.files().delete(FileKind::Index, id).expect("deleted");
+    }
+    // As a writer leaves them that is killed, one before the rename, the other while it writes.
+    let mut packs = Vec::new();
+    repository.files().list(FileKind::Pack, |pack| packs.push(pack)).expect("listed");
+    packs.sort_unstable_by_key(|pack| pack.size_bytes);
+    for pack in &packs {
+        let path = folder.path().join(FileKind::Pack.path(pack.id));
+        std::fs::rename(&path, path.with_file_name(format!("{}#1230001", pack.id))).expect("renamed");
+    }
+    let broken_off = folder.path().join(format!("{}#1230001", FileKind::Pack.path(packs[1].id)));
+    let file = std::fs::File::options().write(true).open(&broken_off).expect("opens");
+    file.set_len(packs[1].size_bytes - 1).expect("a length");
+    drop(file);
+
+    let repository = open(folder.path(), RepositoryOptions::default()).expect("opens");
+    let session = begin(&repository);
+    let recovered = session.recover(&Control::new()).expect("recovers");
+    assert_eq!((recovered.packs, recovered.staging_files), (1, 1));
+    assert!(repository.files().store().staging_files().expect("listed").is_empty());
+    assert_eq!(store(&session, BlobKind::Data, b"whole"), Stored::Known);
+    assert!(matches!(store(&session, BlobKind::Data, b"broken off"), Stored::New { .. }));
+}
+
+#[test]
+fn staging_files_of_those_who_began_later_are_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = init(folder.path(), quick_locks());
+    let session = begin(&repository);
+    let lock = repository.files().ids(FileKind::Lock).expect("listed");
+    let staging = folder.path().join("data/00/of another process#1230001");
+    let file = std::fs::File::create(&staging).expect("made");
+    file.set_modified(SystemTime::now()).expect("a finer time than the file system's own");
+    // However late recovery comes, and however often the lock was refreshed before.
+    wait_until(|| repository.files().ids(FileKind::Lock).expect("listed") != lock);
+    assert_eq!(session.recover(&Control::new()).expect("recovers").staging_files, 0);
+    assert!(staging.exists());
+}
+
+#[test]
 fn a_failed_upload_is_known_to_whoever_relied_on_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let repository = init(folder.path(), RepositoryOptions::default());

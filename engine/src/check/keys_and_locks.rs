@@ -46,9 +46,9 @@ impl Checker<'_> {
         let store = self.repository.files().store();
         for (path, modified) in store.staging_files()? {
             // A writer that is alive has such files too, and changes them all the time.
-            let nobodys = match self.session.lock_written() {
-                Some(written) if self.session.surroundings().alone => modified < written,
-                _ => now.duration_since(modified).is_ok_and(|age| age > options.lock_timing.stale_after),
+            let nobodys = match self.session.alone_since() {
+                Some(since) => modified < since,
+                None => now.duration_since(modified).is_ok_and(|age| age > options.lock_timing.stale_after),
             };
             if nobodys {
                 let inside = store.is_local().and_then(|folder| path.strip_prefix(folder).ok());

@@ -55,6 +55,7 @@ impl LockTiming {
 /// A lock that this process holds. Dropping it ends it.
 pub struct RepositoryLock {
     shared: Arc<Shared>,
+    looked: SystemTime,
     refresher: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -106,14 +107,15 @@ impl RepositoryLock {
         control: &Control,
     ) -> Result<(Self, LockSurroundings)> {
         let mut waited = Duration::ZERO;
-        let seen = loop {
+        let (looked, seen) = loop {
+            let looked = clock.now();
             match look_at_others(files, exclusive, None, &timing, clock.as_ref()) {
                 Err(Error::Locked { .. }) if waited < retry_for => {
                     let pause = RETRY_PAUSE.min(retry_for - waited);
                     control.sleep(pause)?;
                     waited += pause;
                 }
-                other => break other?,
+                other => break (looked, other?),
             }
         };
         let (id, written) = write_lock(files, identity, exclusive, clock.as_ref())?;
@@ -136,7 +138,7 @@ impl RepositoryLock {
             })
             .map_err(|error| Error::Crashed(format!("no thread for the lock: {error}")))?;
         let surroundings = LockSurroundings { alone: seen.live == 0, stale_found: seen.stale > 0 };
-        Ok((Self { shared, refresher: Some(refresher) }, surroundings))
+        Ok((Self { shared, looked, refresher: Some(refresher) }, surroundings))
     }
 
     /// Succeeds while writing is allowed. To be called before every write.
@@ -144,9 +146,10 @@ impl RepositoryLock {
         self.shared.ensure_held()
     }
 
-    /// When the lock was first written or last refreshed.
-    pub fn written(&self) -> SystemTime {
-        self.shared.state.lock().written
+    /// When the look began that found who else holds a lock. Who was not seen then had
+    /// no lock, so whatever others wrote before is by those who were seen, or nobody's.
+    pub fn looked(&self) -> SystemTime {
+        self.looked
     }
 }
 

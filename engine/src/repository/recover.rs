@@ -30,9 +30,8 @@ impl Session {
             return Ok(Recovered::default());
         }
         self.ensure_writable()?;
-        let mut recovered = self.adopt_orphans(control)?;
-        recovered.staging_files = self.remove_staging()?;
-        Ok(recovered)
+        let staging_files = self.settle_staging(control)?;
+        Ok(Recovered { staging_files, ..self.adopt_orphans(control)? })
     }
 
     fn adopt_orphans(&self, control: &Control) -> Result<Recovered> {
@@ -76,13 +75,21 @@ impl Session {
         Ok(recovered)
     }
 
-    /// Nobody else held a lock when ours was written: what was staged before then is nobody's.
-    fn remove_staging(&self) -> Result<usize> {
-        let Some(before) = self.lock_written() else { return Ok(0) };
+    /// A pack that lacks nothing but its name gets it, and is an orphan like others; whatever else
+    /// was staged before this session's lock is removed. Returns how many were removed.
+    fn settle_staging(&self, control: &Control) -> Result<usize> {
+        let Some(since) = self.alone_since() else { return Ok(0) };
         let store = self.repository().files().store();
         let mut removed = 0;
         for (path, modified) in store.staging_files()? {
-            if modified < before {
+            control.checkpoint()?;
+            if modified >= since {
+                continue;
+            }
+            // An index or a snapshot would be believed; a pack has to be found first.
+            let is_pack =
+                store.is_local().is_some_and(|root| path.starts_with(root.join(FileKind::Pack.folder())));
+            if !(is_pack && store.finish_staging(&path)?) {
                 store.remove_staging(&path)?;
                 removed += 1;
             }

@@ -6,6 +6,7 @@
 //! and learn in [`Session::flush`] if it failed.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -35,6 +36,9 @@ pub struct SealedSnapshot {
     pub id: Id,
     bytes: Bytes,
 }
+
+/// Linux gives files the time of the last tick of its clock: up to 10 ms ago, at 100 Hz.
+const FILE_TIME_LAG: Duration = Duration::from_millis(20);
 
 /// What happened to a blob that was to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,9 +104,11 @@ impl Session {
         Ok(Stored::New { stored_bytes: scratch.len() as u64 })
     }
 
-    /// When this session's lock was written, if it holds one.
-    pub(crate) fn lock_written(&self) -> Option<std::time::SystemTime> {
-        self.lock.as_ref().map(|lock| lock.written())
+    /// If nobody else was at work when this session's lock was taken: the time of that
+    /// look, as files bear it. What was staged before it is nobody's.
+    pub(crate) fn alone_since(&self) -> Option<SystemTime> {
+        let lock = self.lock.as_ref().filter(|_| self.surroundings.alone)?;
+        lock.looked().checked_sub(FILE_TIME_LAG)
     }
 
     /// Compresses and seals into `scratch`; returns the length to note in the index, zero if not compressed.

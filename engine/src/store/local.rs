@@ -2,18 +2,17 @@
 //! `put` returns, or not there at all: it is written under a staging name
 //! beside its place, synced, renamed, and then its folder is synced.
 //!
-//! Files are made with mode 0600 and folders with 0700 from the start. A
-//! staging name is `name#digits`; a writer that was killed leaves one behind,
-//! which no listing shows and [`LocalStore::staging_files`] finds.
+//! Files are made with mode 0600 and folders with 0700 from the start. A writer
+//! that was killed leaves a staging file behind, which no listing shows and
+//! [`LocalStore::staging_files`] finds.
 //! Deletions are not synced: what comes back after a power cut is garbage again.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -23,13 +22,14 @@ use object_store::{
     Attributes, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
     ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use parking_lot::Mutex;
+
+use super::staging::{self, is_staging};
 
 /// The folders of restic's layout beside `data`, which has 256 more in it.
 const FOLDERS: [&str; 5] = ["data", "index", "keys", "locks", "snapshots"];
 /// No file of a repository lies deeper than `data/xx/name`.
 const DEPTH_MAX: usize = 4;
-/// Another process would have to hold this many staging names of one file.
-const STAGING_NAMES_MAX: u32 = 1000;
 
 /// Magic numbers of file systems on this machine's own disks and memory (linux/magic.h): ext, XFS, Btrfs,
 /// tmpfs, overlayfs, F2FS, ZFS, bcachefs, FAT, exFAT, NTFS.
@@ -51,12 +51,14 @@ const KEPT_BY_ONE_KERNEL: [u64; 11] = [
 #[derive(Clone, Debug)]
 pub(super) struct LocalStore {
     root: Arc<Path>,
+    /// Held while a large file's bytes are handed over.
+    one_large_write: Arc<Mutex<()>>,
 }
 
 impl LocalStore {
     /// `root` need not exist yet.
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), one_large_write: Arc::default() }
     }
 
     /// Makes the root and restic's folders below it, all durable. What exists is left as it is.
@@ -134,7 +136,8 @@ impl ObjectStore for LocalStore {
             PutMode::Create => true,
             PutMode::Update(_) => return Err(not_implemented("a conditional overwrite")),
         };
-        self.blocking(location, move |path| write_whole(path, &payload, is_create)).await?;
+        let turn = self.one_large_write.clone();
+        self.blocking(location, move |path| staging::write_whole(path, &payload, is_create, &turn)).await?;
         Ok(PutResult { e_tag: None, version: None, extensions: Default::default() })
     }
 
@@ -284,74 +287,8 @@ fn object_meta(location: ObjectPath, metadata: &fs::Metadata) -> ObjectMeta {
     ObjectMeta { location, last_modified, size: metadata.len(), e_tag: None, version: None }
 }
 
-/// Whether the name is one that [`staging_path`] gives.
-pub(super) fn is_staging(path: &Path) -> bool {
-    path.file_name()
-        .and_then(|name| name.to_str()?.rsplit_once('#'))
-        .is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn write_whole(path: &Path, payload: &PutPayload, is_create: bool) -> io::Result<()> {
-    let (mut file, staging) = open_staging(path)?;
-    let written = (|| {
-        for bytes in payload {
-            file.write_all(bytes)?;
-        }
-        file.sync_all()?;
-        drop(file);
-        if is_create { publish_new(&staging, path) } else { fs::rename(&staging, path) }
-    })();
-    if written.is_err() {
-        // The first error is the one to tell; what is left is found as a staging file.
-        let _ = fs::remove_file(&staging);
-    }
-    written?;
-    path.parent().map_or(Ok(()), sync_folder)
-}
-
-fn open_staging(path: &Path) -> io::Result<(File, PathBuf)> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    for _ in 0..STAGING_NAMES_MAX {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let staging = staging_path(path, number);
-        match options.open(&staging) {
-            Ok(file) => return Ok((file, staging)),
-            // Another process, perhaps on another machine, has the same number.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                make_folder(path.parent().ok_or(error)?)?;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Err(ErrorKind::AlreadyExists.into())
-}
-
-fn staging_path(path: &Path, number: u64) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!("#{}{number:04}", std::process::id()));
-    name.into()
-}
-
-/// Gives the file its name unless that is taken. A link is the one step that
-/// does both; a file system without links leaves a moment between look and rename.
-fn publish_new(staging: &Path, path: &Path) -> io::Result<()> {
-    match fs::hard_link(staging, path) {
-        Ok(()) => fs::remove_file(staging),
-        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
-            if path.try_exists()? {
-                return Err(ErrorKind::AlreadyExists.into());
-            }
-            fs::rename(staging, path)
-        }
-        Err(error) => Err(error),
-    }
-}
-
 /// Makes a folder and its parents with mode 0700, and their names durable.
-fn make_folder(path: &Path) -> io::Result<()> {
+pub(super) fn make_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -371,7 +308,7 @@ fn make_folder_in_existing(path: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in a folder durable, where its file system has a notion of that.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     match File::open(path)?.sync_all() {
         Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => Ok(()),
         result => result,

@@ -15,6 +15,7 @@ mod local;
 mod location;
 mod remote;
 mod settings;
+mod staging;
 
 #[cfg(test)]
 mod conformance;
@@ -299,18 +300,31 @@ impl Store {
         }
     }
 
+    /// Gives a file that [`Self::staging_files`] gave the name that it was written for, if it is
+    /// whole: if that name is its digest. `false` if it is not whole, or gone.
+    pub fn finish_staging(&self, path: &Path) -> Result<bool> {
+        self.ensure_staging(path)?;
+        staging::finish(path)
+            .map_err(|error| self.failure("write", &path.display().to_string(), local::at(path, error)))
+    }
+
     /// Deletes a file that [`Self::staging_files`] gave. One that is gone is fine.
     pub fn remove_staging(&self, path: &Path) -> Result<()> {
-        let is_ours =
-            self.is_local().is_some_and(|folder| path.starts_with(folder)) && local::is_staging(path);
-        if !is_ours {
-            return Err(Error::Invalid(format!("{} is no staging file of this store", path.display())));
-        }
+        self.ensure_staging(path)?;
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(self.failure("delete", &path.display().to_string(), local::at(path, error)))
             }
             _ => Ok(()),
+        }
+    }
+
+    fn ensure_staging(&self, path: &Path) -> Result<()> {
+        let is_inside = self.is_local().is_some_and(|folder| path.starts_with(folder));
+        if is_inside && staging::is_staging(path) {
+            Ok(())
+        } else {
+            Err(Error::Invalid(format!("{} is no staging file of this store", path.display())))
         }
     }
 

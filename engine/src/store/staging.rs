@@ -1,0 +1,141 @@
+//! Files on their way into a local folder. They are written under a staging name,
+//! `name#digits`, and get their own when every byte is on the disk.
+//!
+//! What a killed writer leaves is either whole, and lacks only its name, or of no use.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use object_store::PutPayload;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+use super::local::{make_folder, sync_folder};
+use crate::id::Id;
+
+/// Another process would have to hold this many staging names of one file.
+const STAGING_NAMES_MAX: u32 = 1000;
+/// Packs are larger; locks, whose refreshing must not wait for anything, are smaller.
+const LARGE_BYTES_MIN: usize = 1 << 20;
+/// Read at once while a staging file is compared with its name.
+const READ_BYTES: usize = 1 << 20;
+
+/// Whether the name is one of a staging file.
+pub(super) fn is_staging(path: &Path) -> bool {
+    path.file_name()
+        .and_then(|name| name.to_str()?.rsplit_once('#'))
+        .is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Writes a file under a staging name, makes it durable, gives it its name, and makes that durable.
+///
+/// Large files take turns on `one_large_write` while their bytes are handed over, not while they
+/// reach the disk: whoever is killed leaves at most one that is not whole, and only such a one is lost.
+pub(super) fn write_whole(
+    path: &Path,
+    payload: &PutPayload,
+    is_create: bool,
+    one_large_write: &Mutex<()>,
+) -> io::Result<()> {
+    let (mut file, staging) = open_staging(path)?;
+    let written = (|| {
+        let turn = (payload.content_length() >= LARGE_BYTES_MIN).then(|| one_large_write.lock());
+        for bytes in payload {
+            file.write_all(bytes)?;
+        }
+        drop(turn);
+        file.sync_all()?;
+        drop(file);
+        if is_create { publish_new(&staging, path) } else { fs::rename(&staging, path) }
+    })();
+    if written.is_err() {
+        // The first error is the one to tell; what is left is found as a staging file.
+        let _ = fs::remove_file(&staging);
+    }
+    written?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+fn open_staging(path: &Path) -> io::Result<(File, PathBuf)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    for _ in 0..STAGING_NAMES_MAX {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let staging = staging_path(path, number);
+        match options.open(&staging) {
+            Ok(file) => return Ok((file, staging)),
+            // Another process, perhaps on another machine, has the same number.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                make_folder(path.parent().ok_or(error)?)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
+}
+
+fn staging_path(path: &Path, number: u64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!("#{}{number:04}", std::process::id()));
+    name.into()
+}
+
+/// Gives the file its name unless that is taken. A link is the one step that
+/// does both; a file system without links leaves a moment between look and rename.
+fn publish_new(staging: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(staging, path) {
+        Ok(()) => fs::remove_file(staging),
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
+            if path.try_exists()? {
+                return Err(ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(staging, path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// If the content of a staging file is what its name promises, that of a file named by its
+/// digest, gives it that name, durably. `false` if it is not, or if the file is gone.
+///
+/// Its writer may still live, stopped or cut off: it then finds that its staging file is gone.
+/// It cannot harm what got its name, for a file that is as promised has no bytes left to come.
+pub(super) fn finish(staging: &Path) -> io::Result<bool> {
+    let Some((path, id)) = promised(staging) else { return Ok(false) };
+    let mut file = match File::open(staging) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    if digest(&mut file)? != id {
+        return Ok(false);
+    }
+    file.sync_all()?;
+    match fs::rename(staging, &path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        renamed => renamed?,
+    }
+    path.parent().map_or(Ok(()), sync_folder)?;
+    Ok(true)
+}
+
+/// The path that a staging file is to have, and the digest that is its name.
+fn promised(staging: &Path) -> Option<(PathBuf, Id)> {
+    let (name, _) = staging.file_name()?.to_str()?.rsplit_once('#')?;
+    Some((staging.with_file_name(name), name.parse().ok()?))
+}
+
+fn digest(file: &mut File) -> io::Result<Id> {
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(Id(digest.finalize().into())),
+            length => digest.update(&buffer[..length]),
+        }
+    }
+}
