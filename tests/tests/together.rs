@@ -16,7 +16,7 @@ use tempfile::TempDir;
 const ROUNDS: u64 = 3;
 const ROUNDS_LONG: u64 = 12;
 /// Of each folder's own file, and of the one that all share.
-const FILE_BYTES: u64 = 20 << 20;
+const FILE_BYTES: u64 = 8 << 20;
 /// Enough for several packs of 16 MiB, two of which stay open.
 const STREAM_BYTES: usize = 64 << 20;
 /// In the tests with a stopped process a lock is stale after this time, and a holder gives up after three quarters of it.
