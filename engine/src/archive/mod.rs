@@ -14,6 +14,7 @@ mod open_tree;
 mod previous;
 mod queue;
 mod tally;
+mod tree_text;
 mod worker;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +26,7 @@ use parking_lot::Mutex;
 
 pub use previous::ChangeDetection;
 
-use crate::compress::Compression;
+use crate::compress::{self, Compression};
 use crate::compute::ComputeSlots;
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -204,7 +205,7 @@ impl<'a> Backup<'a> {
             root: Mutex::new(None),
         };
         let folder = self.source.root()?;
-        let tree = OpenTree::new(None, String::new());
+        let tree = OpenTree::new(None, String::new(), archiver.long_tree_level());
         archiver.queue.push_folder(FolderWork { folder, tree, previous });
         // Ends the count as soon as the backup itself is through or has failed.
         let counting = Control::new();
@@ -295,6 +296,12 @@ impl<'a> Backup<'a> {
 }
 
 impl Archiver<'_> {
+    /// What long trees are compressed with as they come: version 1 has no compression.
+    fn long_tree_level(&self) -> Option<i32> {
+        let compresses = self.session.repository().config().version >= 2;
+        compresses.then(|| self.options.compression.level().unwrap_or(compress::DEFAULT_LEVEL))
+    }
+
     fn set_root(&self, id: Id) {
         *self.root.lock() = Some(id);
     }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::format::{Node, TreeWriter};
+use crate::archive::tree_text::{GrowingTree, TreeText};
+use crate::error::Result;
+use crate::format::Node;
 
 /// A place in a tree for one entry.
 pub(super) struct Slot {
@@ -39,7 +41,8 @@ pub(super) struct ParentSlot {
 }
 
 struct State {
-    writer: TreeWriter,
+    /// `None` once it was finished.
+    growing: Option<GrowingTree>,
     /// Entries `next..`, `None` while they are not done.
     waiting: VecDeque<Option<EncodedEntry>>,
     next: usize,
@@ -53,8 +56,10 @@ struct EncodedEntry {
 }
 
 impl OpenTree {
-    pub(super) fn new(parent: Option<ParentSlot>, path: String) -> Arc<Self> {
-        let state = State { writer: TreeWriter::new(), waiting: VecDeque::new(), next: 0, listed_all: false };
+    /// `level` is what a long tree is compressed with as it comes, if it may be.
+    pub(super) fn new(parent: Option<ParentSlot>, path: String, level: Option<i32>) -> Arc<Self> {
+        let growing = Some(GrowingTree::new(level));
+        let state = State { growing, waiting: VecDeque::new(), next: 0, listed_all: false };
         Arc::new(Self { parent, path, state: Mutex::new(state) })
     }
 
@@ -72,7 +77,7 @@ impl OpenTree {
     }
 
     /// No more entries will come. Returns the tree if all are done.
-    pub(super) fn finish_listing(&self) -> Option<Vec<u8>> {
+    pub(super) fn finish_listing(&self) -> Result<Option<TreeText>> {
         let mut state = self.state.lock();
         state.listed_all = true;
         take_if_done(&mut state)
@@ -81,7 +86,7 @@ impl OpenTree {
 
 impl Slot {
     /// The entry is done; `None` leaves it out. Returns the tree if it was the last.
-    pub(super) fn fill(&self, node: Option<&Node>) -> Option<Vec<u8>> {
+    pub(super) fn fill(&self, node: Option<&Node>) -> Result<Option<TreeText>> {
         let mut json = Vec::new();
         if let Some(node) = node {
             json.reserve(512);
@@ -97,7 +102,8 @@ impl Slot {
             state.next += 1;
             if let Some(EncodedEntry { name, json }) = done
                 && !json.is_empty()
-                && state.writer.push_encoded(&name, &json).is_err()
+                && let Some(growing) = &mut state.growing
+                && growing.push(&name, &json)?.is_err()
             {
                 // Sources promise rising names; one that does not loses the entry, not the folder.
                 tracing::error!(path = self.tree.path, "a source gave a folder's entries out of order");
@@ -107,7 +113,9 @@ impl Slot {
     }
 }
 
-fn take_if_done(state: &mut State) -> Option<Vec<u8>> {
-    let done = state.listed_all && state.waiting.is_empty();
-    done.then(|| std::mem::take(&mut state.writer).finish())
+fn take_if_done(state: &mut State) -> Result<Option<TreeText>> {
+    if !state.listed_all || !state.waiting.is_empty() {
+        return Ok(None);
+    }
+    state.growing.take().map(GrowingTree::finish).transpose()
 }

@@ -1,18 +1,18 @@
 //! What the parent snapshot has in the place of a folder, looked up in step with
 //! the listing, which comes in the same order.
 
-use crate::format::{BlobKind, Node, NodeKind};
+use crate::format::{BlobKind, Node, NodeKind, TreeEntries};
 use crate::repository::Repository;
 
 /// The entries of a folder in the parent snapshot.
 pub(super) struct Previous {
-    nodes: std::iter::Peekable<std::vec::IntoIter<Node>>,
+    nodes: std::iter::Peekable<TreeEntries>,
 }
 
 impl Previous {
     /// The entries of the tree, in name order.
-    pub(super) fn new(nodes: Vec<Node>) -> Self {
-        Self { nodes: nodes.into_iter().peekable() }
+    pub(super) fn new(entries: TreeEntries) -> Self {
+        Self { nodes: entries.peekable() }
     }
 
     /// The entry called `name`. Names must be asked for in rising order.
@@ -54,7 +54,9 @@ mod tests {
     #[test]
     fn finds_in_step_with_a_listing() {
         let node = |name: &str| Node { name: name.into(), ..Node::empty(NodeKind::File) };
-        let mut previous = Previous::new(["a", "b", "d", "e"].map(node).to_vec());
+        let mut writer = crate::format::TreeWriter::new();
+        ["a", "b", "d", "e"].map(node).iter().for_each(|node| writer.push(node).unwrap());
+        let mut previous = Previous::new(crate::format::Tree::decode(&writer.finish()).unwrap().into());
         let found: Vec<bool> =
             ["a", "c", "d", "f"].map(|name| previous.find(name.as_bytes()).is_some()).to_vec();
         assert_eq!(found, [true, false, true, false]);

@@ -11,9 +11,10 @@ use crate::archive::large_file::{Finished, LargeFile};
 use crate::archive::open_tree::{OpenTree, ParentSlot, Slot};
 use crate::archive::previous::{self, Previous};
 use crate::archive::queue::{FileWork, FolderWork, Work};
+use crate::archive::tree_text::TreeText;
 use crate::chunker::Cutter;
 use crate::error::{Error, Result};
-use crate::format::{BlobKind, Node};
+use crate::format::{BlobKind, Node, TreeEntries};
 use crate::id::Id;
 use crate::report::Counters;
 use crate::source::{Entry, EntryContent, Problems};
@@ -98,19 +99,19 @@ impl<'a> Worker<'a> {
         }
         archiver.queue.push_folders(folders);
         self.push_batch(batch)?;
-        match tree.finish_listing() {
-            Some(json) => self.close_tree(tree.clone(), json),
+        match tree.finish_listing()? {
+            Some(text) => self.close_tree(tree.clone(), text),
             None => Ok(()),
         }
     }
 
     fn previous_entries(&self, tree: Option<Id>) -> Previous {
-        let Some(id) = tree else { return Previous::new(Vec::new()) };
-        match self.archiver.session.repository().read_tree(id) {
-            Ok(tree) => Previous::new(tree.into_parts().0),
+        let Some(id) = tree else { return Previous::new(TreeEntries::none()) };
+        match self.archiver.session.repository().read_tree_entries(id) {
+            Ok(entries) => Previous::new(entries),
             Err(error) => {
                 tracing::warn!(%error, "the parent snapshot's folder cannot be read; its files are read again");
-                Previous::new(Vec::new())
+                Previous::new(TreeEntries::none())
             }
         }
     }
@@ -133,7 +134,8 @@ impl<'a> Worker<'a> {
             EntryContent::Folder(folder) => {
                 let previous = before.and_then(|before| before.subtree);
                 let parent = ParentSlot { slot: tree.add_slot(), node, previous };
-                let tree = OpenTree::new(Some(parent), folder.display_path());
+                let level = self.archiver.long_tree_level();
+                let tree = OpenTree::new(Some(parent), folder.display_path(), level);
                 folders.push(FolderWork { folder, tree, previous });
                 Ok(())
             }
@@ -302,8 +304,8 @@ impl<'a> Worker<'a> {
 
     /// Puts an entry in its place and closes every folder that this completes.
     fn fill(&mut self, slot: &Slot, node: Option<&Node>) -> Result<()> {
-        match slot.fill(node) {
-            Some(json) => self.close_tree(slot.tree.clone(), json),
+        match slot.fill(node)? {
+            Some(text) => self.close_tree(slot.tree.clone(), text),
             None => Ok(()),
         }
     }
@@ -316,19 +318,11 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn close_tree(&mut self, tree: Arc<OpenTree>, json: Vec<u8>) -> Result<()> {
-        let (mut tree, mut json) = (tree, json);
+    fn close_tree(&mut self, tree: Arc<OpenTree>, text: TreeText) -> Result<()> {
+        let (mut tree, mut text) = (tree, text);
         loop {
-            let id = Id::of(&json);
+            let id = self.store_tree(text)?;
             let archiver = self.archiver;
-            let stored = archiver.session.store_blob(
-                BlobKind::Tree,
-                id,
-                &json,
-                archiver.options.compression,
-                &mut self.sealed,
-            )?;
-            archiver.count_tree(json.len() as u64, stored);
             let Some(parent) = &tree.parent else {
                 archiver.set_root(id);
                 return Ok(());
@@ -336,12 +330,29 @@ impl<'a> Worker<'a> {
             archiver.tally.folders.count(parent.previous.is_some(), parent.previous == Some(id));
             let mut node = parent.node.clone();
             node.subtree = Some(id);
-            match parent.slot.fill(Some(&node)) {
-                Some(parents_json) => json = parents_json,
+            match parent.slot.fill(Some(&node))? {
+                Some(parents_text) => text = parents_text,
                 None => return Ok(()),
             }
             tree = parent.slot.tree.clone();
         }
+    }
+
+    fn store_tree(&mut self, text: TreeText) -> Result<Id> {
+        let (archiver, sealed) = (self.archiver, &mut self.sealed);
+        let (id, plaintext_bytes, stored) = match text {
+            TreeText::Plain(text) => {
+                let (id, compression) = (Id::of(&text), archiver.options.compression);
+                let stored = archiver.session.store_blob(BlobKind::Tree, id, &text, compression, sealed)?;
+                (id, text.len() as u64, stored)
+            }
+            TreeText::Compressed(frame) => {
+                let stored = archiver.session.store_compressed_blob(BlobKind::Tree, &frame, sealed)?;
+                (frame.id, frame.plaintext_bytes, stored)
+            }
+        };
+        archiver.count_tree(plaintext_bytes, stored);
+        Ok(id)
     }
 
     fn count_file(&self, node: &Node, had_previous: bool, unmodified: bool) {

@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::finding::FindingKind;
 use super::{Checker, SoundSnapshot, in_parallel};
 use crate::error::{Error, Result};
-use crate::format::{BlobKind, Node, NodeKind, Tree, quote};
+use crate::format::{BlobKind, Node, NodeKind, TreeEntries, quote};
 use crate::id::Id;
 use crate::repository::{FileKind, Index};
 
@@ -157,7 +157,7 @@ impl Checker<'_> {
         // A remote store is waited for; that is no time to hold a slot.
         let is_local = self.repository.files().store().is_local().is_some();
         let _slot = is_local.then(|| self.compute.take());
-        let tree = match self.repository.read_tree(folder.tree) {
+        let tree = match self.repository.read_tree_entries(folder.tree) {
             Ok(tree) => tree,
             Err(error) => return self.tell_unreadable(folder, &path, error),
         };
@@ -165,9 +165,9 @@ impl Checker<'_> {
         let mut below = Vec::new();
         {
             let index = self.repository.index();
-            for node in tree.nodes() {
+            for node in tree {
                 match node.kind {
-                    NodeKind::File => self.check_file(folder, &path, node, &index, missing),
+                    NodeKind::File => self.check_file(folder, &path, &node, &index, missing),
                     NodeKind::Dir => match node.subtree {
                         Some(tree) => below.push(Folder {
                             tree,
@@ -201,7 +201,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn check_order(&self, folder: &Folder, path: &str, tree: &Tree) {
+    fn check_order(&self, folder: &Folder, path: &str, tree: &TreeEntries) {
         if let Some(name) = tree.out_of_order() {
             let name = String::from_utf8_lossy(&quote(name)).into_owned();
             let why = format!("\"{name}\" is out of order in {path}");

@@ -171,13 +171,13 @@ impl Copier<'_> {
                 continue;
             }
             // Even where the destination has the tree: what is below it may be missing there.
-            let read = self.source.read_tree(tree)?;
+            let read = self.source.read_tree_entries(tree)?;
             if let Some(bad) = read.bad_nodes().first() {
                 return Err(Error::damaged(format!("tree {tree}"), format!("entry {bad}")));
             }
             self.want(BlobKind::Tree, tree)?;
-            for node in read.nodes() {
-                self.want_content(node)?;
+            for node in read {
+                self.want_content(&node)?;
                 if node.kind == NodeKind::Dir {
                     let folder =
                         || format!("folder {:?} in tree {tree}", String::from_utf8_lossy(&node.name));

@@ -18,6 +18,7 @@ mod timestamp;
 #[cfg(test)]
 mod timestamp_tests;
 mod tree;
+mod tree_entries;
 #[cfg(test)]
 mod tree_tests;
 
@@ -33,3 +34,5 @@ pub use pack_header::{BlobKind, PackedBlob};
 pub use snapshot::{Snapshot, SnapshotSummary, UnknownFields};
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use tree::{FormatError, Tree, TreeWriteError, TreeWriter};
+pub(crate) use tree_entries::NodeStream;
+pub use tree_entries::TreeEntries;

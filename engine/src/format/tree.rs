@@ -89,12 +89,17 @@ impl TreeWriter {
         self.nodes == 0
     }
 
-    /// How long the text is so far, in bytes.
+    /// How long the text is that was not taken yet, in bytes.
     pub fn text_bytes(&self) -> usize {
         self.text.len()
     }
 
-    /// The tree's text, with the newline at its end that belongs to what is hashed.
+    /// Takes the text so far; what is written from here on continues it.
+    pub fn take_text(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.text)
+    }
+
+    /// The tree's text, or what follows the text taken, with the newline at its end that belongs to what is hashed.
     pub fn finish(mut self) -> Vec<u8> {
         self.text.extend_from_slice(b"]}\n");
         self.text

@@ -4,16 +4,15 @@
 //! walked, too, though only once each: their blobs are neither new nor gone.
 
 use std::cmp::Ordering;
-use std::vec::IntoIter;
 
 use hashbrown::HashSet;
 
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::format::{BlobKind, Node, NodeKind};
+use crate::format::{BlobKind, Node, NodeKind, TreeEntries};
 use crate::id::Id;
 use crate::query::BlobSet;
-use crate::query::walk::{Unreadable, push_name, read_nodes, subtree_of};
+use crate::query::walk::{Unreadable, push_name, read_entries, subtree_of};
 use crate::repository::Repository;
 
 /// What happened to an entry.
@@ -144,13 +143,13 @@ struct Level {
 
 /// Entries of one side still to come.
 struct Side {
-    nodes: IntoIter<Node>,
+    nodes: TreeEntries,
     next: Option<Node>,
 }
 
 impl Side {
-    fn new(nodes: Vec<Node>) -> Self {
-        let mut nodes = nodes.into_iter();
+    fn new(entries: TreeEntries) -> Self {
+        let mut nodes = entries;
         let next = nodes.next();
         Self { nodes, next }
     }
@@ -302,9 +301,9 @@ impl Comparison<'_> {
     }
 
     fn side(&mut self, tree: Option<Id>, path: &[u8]) -> Result<Option<Side>> {
-        let Some(tree) = tree else { return Ok(Some(Side::new(Vec::new()))) };
+        let Some(tree) = tree else { return Ok(Some(Side::new(TreeEntries::none()))) };
         let sink = &mut *self.sink;
-        let nodes = read_nodes(self.repository, tree, path, &mut |unreadable| sink.unreadable(unreadable))?;
+        let nodes = read_entries(self.repository, tree, path, &mut |unreadable| sink.unreadable(unreadable))?;
         Ok(nodes.map(Side::new))
     }
 

@@ -36,10 +36,11 @@ pub fn find_place(repository: &Repository, tree: Id, path: &[u8], control: &Cont
         if let Place::Entry(node) = &place {
             tree = folder_tree(node, &shown(position))?;
         }
-        let read = repository.read_tree(tree).map_err(|error| below(error, &shown(position)))?;
-        let node =
-            read.node(name).ok_or_else(|| Error::NotFound { what: format!("/{}", shown(position + 1)) })?;
-        place = Place::Entry(Box::new(node.clone()));
+        let entries = repository.read_tree_entries(tree);
+        let mut entries = entries.map_err(|error| below(error, &shown(position)))?;
+        let node = entries.find(|node| node.name == *name);
+        let node = node.ok_or_else(|| Error::NotFound { what: format!("/{}", shown(position + 1)) })?;
+        place = Place::Entry(Box::new(node));
     }
     Ok(place)
 }

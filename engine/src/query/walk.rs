@@ -4,11 +4,9 @@
 //! [`DEPTH_MAX`] levels, so that no repository can exhaust the stack. What cannot be read is told
 //! to the visitor, which decides whether the walk goes on without it.
 
-use std::vec::IntoIter;
-
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::format::{Node, NodeKind, Tree};
+use crate::format::{Node, NodeKind, TreeEntries};
 use crate::id::Id;
 use crate::repository::Repository;
 
@@ -62,7 +60,7 @@ pub trait Visitor {
 
 struct Level {
     tree: Id,
-    nodes: IntoIter<Node>,
+    nodes: TreeEntries,
     path_bytes: usize,
 }
 
@@ -123,40 +121,31 @@ pub(crate) fn subtree_of(node: &Node, depth: usize) -> Result<Id> {
 }
 
 fn enter(repository: &Repository, tree: Id, path: &[u8], visitor: &mut dyn Visitor) -> Result<Level> {
-    let nodes = read_nodes(repository, tree, path, &mut |unreadable| visitor.unreadable(unreadable))?;
-    Ok(Level { tree, nodes: nodes.unwrap_or_default().into_iter(), path_bytes: path.len() })
+    let nodes = read_entries(repository, tree, path, &mut |unreadable| visitor.unreadable(unreadable))?;
+    Ok(Level { tree, nodes: nodes.unwrap_or_else(TreeEntries::none), path_bytes: path.len() })
 }
 
 /// A tree's sound entries; `None` if it cannot be read. What cannot be used is told.
-pub(crate) fn read_nodes(
+pub(crate) fn read_entries(
     repository: &Repository,
     tree: Id,
     path: &[u8],
     unreadable: &mut dyn FnMut(Unreadable) -> Result<()>,
-) -> Result<Option<Vec<Node>>> {
-    match repository.read_tree(tree) {
-        Ok(read) => sound_nodes(read, tree, path, unreadable).map(Some),
+) -> Result<Option<TreeEntries>> {
+    match repository.read_tree_entries(tree) {
+        Ok(entries) => {
+            for bad in entries.bad_nodes() {
+                let error = Error::damaged(format!("tree {tree}"), format!("entry {bad}"));
+                unreadable(Unreadable { path: path.to_vec(), error })?;
+            }
+            Ok(Some(entries))
+        }
         Err(error) if is_of_one_object(&error) => {
             unreadable(Unreadable { path: path.to_vec(), error })?;
             Ok(None)
         }
         Err(error) => Err(error),
     }
-}
-
-/// The sound entries of a decoded tree; the others are told.
-fn sound_nodes(
-    tree: Tree,
-    id: Id,
-    path: &[u8],
-    unreadable: &mut dyn FnMut(Unreadable) -> Result<()>,
-) -> Result<Vec<Node>> {
-    let (nodes, bad_nodes) = tree.into_parts();
-    for bad in bad_nodes {
-        let error = Error::damaged(format!("tree {id}"), format!("entry {bad}"));
-        unreadable(Unreadable { path: path.to_vec(), error })?;
-    }
-    Ok(nodes)
 }
 
 /// Whether other objects may well be read although this one could not.

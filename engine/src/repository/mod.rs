@@ -14,6 +14,7 @@ mod lock;
 mod packer;
 mod pending_index;
 mod read;
+mod read_entries;
 mod recover;
 mod session;
 mod shared;

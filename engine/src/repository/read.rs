@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
-use crate::compress;
+use crate::compress::{self, FrameReader};
 use crate::error::{Error, Result};
 use crate::format::{BlobKind, PackedBlob, Tree};
 use crate::id::Id;
 use crate::repository::Repository;
 use crate::repository::files::FileKind;
+use crate::repository::read_entries::STREAMED_BYTES_MIN;
 
 /// The largest blob that is believed: a tree of some two million entries.
 pub const BLOB_BYTES_MAX: u32 = 1 << 30;
@@ -54,7 +55,22 @@ impl Repository {
         sealed: &mut [u8],
         scratch: &mut Vec<u8>,
     ) -> Result<()> {
-        self.open_plain(pack, blob, sealed, scratch).map(|_| ())
+        if blob.uncompressed_bytes < STREAMED_BYTES_MIN || !self.is_sound_stream(blob, sealed) {
+            // What is not sound is opened the other way, which says why.
+            self.open_plain(pack, blob, sealed, scratch)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a long blob is sound, found out without holding its plaintext.
+    fn is_sound_stream(&self, blob: &PackedBlob, sealed: &[u8]) -> bool {
+        if blob.uncompressed_bytes > plaintext_bytes_max(blob.kind) {
+            return false;
+        }
+        let Ok(frame) = self.files.key().open(sealed) else { return false };
+        let length = u64::from(blob.uncompressed_bytes);
+        let Ok(mut reader) = FrameReader::new(frame.into(), length) else { return false };
+        std::io::copy(&mut reader, &mut std::io::sink()).is_ok() && reader.seen() == (blob.id, length)
     }
 
     /// The checked plaintext: within `sealed` where it is not compressed, else `None` and in `out`.
@@ -97,7 +113,8 @@ impl Repository {
         self.files.store().read_range(&FileKind::Pack.path(pack), start..start + u64::from(blob.length_bytes))
     }
 
-    fn read_from_tree_pack(&self, pack: Id, blob: &PackedBlob) -> Result<Bytes> {
+    /// A tree's sealed bytes.
+    pub(super) fn read_from_tree_pack(&self, pack: Id, blob: &PackedBlob) -> Result<Bytes> {
         let whole = self
             .tree_packs
             .whole(pack, || self.files.store().read(&FileKind::Pack.path(pack), TREE_PACK_BYTES_MAX).ok());

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use crate::compress::{self, Compression};
+use crate::compress::{self, Compression, Frame};
 use crate::control::Control;
 use crate::crypto;
 use crate::error::{Error, Result};
@@ -20,6 +20,7 @@ use crate::repository::Repository;
 use crate::repository::files::FileKind;
 use crate::repository::lock::{LockSurroundings, RepositoryLock};
 use crate::repository::packer::{BlobToPack, OpenPack, Packer};
+use crate::repository::read::BLOB_BYTES_MAX;
 
 /// One user of a repository. While a session lives, the lock is held.
 pub struct Session {
@@ -94,14 +95,43 @@ impl Session {
         self.control.ensure_not_fenced()?;
         let Some(claim) = self.claim(kind, id) else { return Ok(Stored::Known) };
         let uncompressed_bytes = self.seal_blob(kind, plaintext, compression, scratch)?;
-        let blob = BlobToPack { kind, id, sealed: scratch, uncompressed_bytes };
+        self.pack_blob(claim, BlobToPack { kind, id, sealed: scratch, uncompressed_bytes })
+    }
+
+    /// Stores a blob that is compressed already, unless the repository has it; of version 2 only.
+    /// `scratch` as in [`Session::store_blob`].
+    ///
+    /// # Errors
+    /// As `store_blob`, and [`Error::Invalid`] if the blob is longer than any that is read again.
+    pub fn store_compressed_blob(
+        &self,
+        kind: BlobKind,
+        frame: &Frame,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Stored> {
+        self.control.ensure_not_fenced()?;
+        let length = u32::try_from(frame.plaintext_bytes).ok().filter(|length| *length <= BLOB_BYTES_MAX);
+        let Some(uncompressed_bytes) = length else {
+            let bytes = frame.plaintext_bytes;
+            let why = format!("its {} of {bytes} bytes is longer than {BLOB_BYTES_MAX}", kind.name());
+            return Err(Error::Invalid(format!("a folder has more entries than can be stored: {why}")));
+        };
+        let Some(claim) = self.claim(kind, frame.id) else { return Ok(Stored::Known) };
+        scratch.clear();
+        scratch.resize(crypto::NONCE_BYTES, 0);
+        scratch.extend_from_slice(&frame.bytes);
+        self.repository.files.key().seal_in_place(scratch)?;
+        self.pack_blob(claim, BlobToPack { kind, id: frame.id, sealed: scratch, uncompressed_bytes })
+    }
+
+    fn pack_blob(&self, claim: Claim<'_>, blob: BlobToPack<'_>) -> Result<Stored> {
         self.repository.uploads.ensure_none_since(self.failures_before)?;
         let full = self.repository.packer.add(blob)?;
         claim.keep();
         if let Some(pack) = full {
             self.upload(pack)?;
         }
-        Ok(Stored::New { stored_bytes: scratch.len() as u64 })
+        Ok(Stored::New { stored_bytes: blob.sealed.len() as u64 })
     }
 
     /// If nobody else was at work when this session's lock was taken: the time of that

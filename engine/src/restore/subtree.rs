@@ -39,8 +39,7 @@ pub fn find_subtree(repository: &Repository, tree: Id, path: &[u8]) -> Result<Su
             return Err(Error::Invalid("a path inside a snapshot may not hold \"..\"".into()));
         }
         let at = shown(position + 1);
-        let content = repository.read_tree(tree)?;
-        let Some(node) = content.node(name) else {
+        let Some(node) = repository.read_tree_entries(tree)?.find(|node| node.name == name) else {
             return Err(Error::NotFound { what: format!("{at} in the snapshot") });
         };
         match (node.kind, node.subtree) {

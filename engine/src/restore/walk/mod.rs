@@ -14,7 +14,7 @@ use rustix::fs::{self, AtFlags, Stat};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::format::{Node, NodeKind};
+use crate::format::{Node, NodeKind, TreeEntries};
 use crate::id::Id;
 use crate::report::Counters;
 use crate::restore::hard_links::LinkGroups;
@@ -61,14 +61,14 @@ impl OrdinalSet {
 
 /// A folder that the walk is in.
 struct Frame {
-    nodes: std::vec::IntoIter<Node>,
+    nodes: TreeEntries,
     place: Place,
     name: Vec<u8>,
     metadata: Option<Metadata>,
     location_length: usize,
     /// Whether its metadata is to be set: it is selected, or something in it was.
     is_restored: bool,
-    /// All names of its tree, if what else stands in the folder is to be deleted.
+    /// The names of its tree that came so far, if what else stands in the folder is to be deleted.
     kept: Option<HashSet<Vec<u8>>>,
 }
 
@@ -116,20 +116,22 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Walks all of `what` into the folder `root`.
     pub(super) fn run(mut self, what: &Subtree, root: Option<Arc<TargetFolder>>) -> Result<()> {
-        let (mut nodes, bad_nodes) = self.restorer.repository.read_tree(what.tree)?.into_parts();
-        if let Some(name) = &what.entry {
-            nodes.retain(|node| node.name == *name);
-        }
+        let nodes = self.restorer.repository.read_tree_entries(what.tree)?;
         let place = root.map_or(Place::Nowhere, Place::At);
-        let sound = bad_nodes.is_empty() && what.entry.is_none();
+        let sound = nodes.bad_nodes().is_empty() && what.entry.is_none();
         if what.entry.is_none() {
-            self.tell_bad(&bad_nodes);
+            self.tell_bad(nodes.bad_nodes());
         }
         self.push_frame(nodes, place, Vec::new(), None, true, sound);
         while let Some(frame) = self.frames.last_mut() {
             self.restorer.checkpoint()?;
             let length = frame.location_length;
-            match frame.nodes.next() {
+            let node = frame.nodes.next();
+            if let (Some(kept), Some(node)) = (&mut frame.kept, &node) {
+                kept.insert(node.name.clone());
+            }
+            match node {
+                Some(node) if self.is_beside(&node, what) => {}
                 Some(node) => {
                     self.location.truncate(length);
                     self.location.push(b'/');
@@ -149,9 +151,14 @@ impl<'w, 'a> Walk<'w, 'a> {
         Ok(())
     }
 
+    /// Whether a single entry is restored, and this is another one of its folder.
+    fn is_beside(&self, node: &Node, what: &Subtree) -> bool {
+        self.frames.len() == 1 && what.entry.as_ref().is_some_and(|name| node.name != *name)
+    }
+
     fn push_frame(
         &mut self,
-        nodes: Vec<Node>,
+        nodes: TreeEntries,
         place: Place,
         name: Vec<u8>,
         metadata: Option<Metadata>,
@@ -159,15 +166,14 @@ impl<'w, 'a> Walk<'w, 'a> {
         is_sound: bool,
     ) {
         let wants_kept = self.restorer.options.delete && is_sound && self.pass != Pass::Verify;
-        let kept = wants_kept.then(|| nodes.iter().map(|node| node.name.clone()).collect());
         self.frames.push(Frame {
-            nodes: nodes.into_iter(),
+            nodes,
             place,
             name,
             metadata,
             location_length: self.location.len(),
             is_restored,
-            kept,
+            kept: wants_kept.then(HashSet::new),
         });
     }
 
@@ -220,7 +226,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.problem(format!("it is more than {DEPTH_MAX} folders deep: nothing in it is restored"));
             return Ok(());
         }
-        let (nodes, is_sound) = if selected.below { self.read(tree)? } else { (Vec::new(), false) };
+        let (nodes, is_sound) = if selected.below { self.read(tree)? } else { (TreeEntries::none(), false) };
         let metadata = Metadata::of(&mut node);
         self.push_frame(nodes, Place::Unknown, node.name, Some(metadata), selected.itself, is_sound);
         if selected.itself {
@@ -230,25 +236,25 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// The sound nodes of a tree, and whether these are all.
-    fn read(&mut self, tree: Id) -> Result<(Vec<Node>, bool)> {
+    fn read(&mut self, tree: Id) -> Result<(TreeEntries, bool)> {
         if self.restorer.restored.lock().unreadable_trees.contains(&tree) {
             if self.pass != Pass::Verify {
                 self.problem("the folder's content cannot be read, as told before of the same content");
             }
-            return Ok((Vec::new(), false));
+            return Ok((TreeEntries::none(), false));
         }
-        match self.restorer.repository.read_tree(tree) {
-            Ok(content) => {
-                let (nodes, bad_nodes) = content.into_parts();
-                self.tell_bad(&bad_nodes);
-                Ok((nodes, bad_nodes.is_empty()))
+        match self.restorer.repository.read_tree_entries(tree) {
+            Ok(nodes) => {
+                self.tell_bad(nodes.bad_nodes());
+                let is_sound = nodes.bad_nodes().is_empty();
+                Ok((nodes, is_sound))
             }
             // What could be read before and cannot now would make the count of files wrong.
             Err(error) if self.pass == Pass::Verify || self.restorer.ends_all(&error) => Err(error),
             Err(error) => {
                 self.restorer.restored.lock().unreadable_trees.insert(tree);
                 self.problem(format!("the folder's content cannot be read: {error}"));
-                Ok((Vec::new(), false))
+                Ok((TreeEntries::none(), false))
             }
         }
     }
