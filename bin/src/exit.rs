@@ -120,9 +120,15 @@ fn hint_for(error: &Error) -> Option<String> {
             "wait for it with --retry-lock 10m; if that process is gone, run `keepwell unlock`"
         }
         Error::LockLost { .. } => "run the same command again: what was stored until now is kept",
+        Error::Damaged { object, .. } if object == "config" || object.starts_with("keys/") => {
+            "the repository cannot be opened without it: put it back from a copy of the repository"
+        }
         Error::Damaged { .. } => "`keepwell check --read-data` tells what else is damaged",
-        Error::NotFound { what } if what.contains("snapshot") => {
+        Error::NotFound { what } if what.starts_with("snapshot") => {
             "`keepwell snapshots` shows those that are there"
+        }
+        Error::NotFound { what } if what.starts_with('/') => {
+            "`keepwell ls` lists what is in the snapshot, with paths as they are to be written"
         }
         Error::SourceCommand { .. } => "no snapshot was made of what the command had given",
         Error::Cancelled => {
@@ -134,6 +140,7 @@ fn hint_for(error: &Error) -> Option<String> {
         Error::Store { source, .. } if is_read_only_failure(source.as_ref()) => {
             "the store cannot be written to: check its permissions, or whether it is mounted read-only"
         }
+        Error::Store { class: ErrorClass::Repository, .. } => "`keepwell check` tells what else is missing",
         Error::Store { class, .. } => hint_for_class(*class)?,
         Error::Local { .. } => hint_for_class(error.class())?,
         _ => return None,
@@ -153,13 +160,14 @@ fn hint_for_class(class: ErrorClass) -> Option<&'static str> {
     }
 }
 
-/// Whether a store failed to write because nobody may write there.
-pub fn is_read_only(error: &Error) -> bool {
+/// Whether a store failed to write because nobody may write there, or there is no room.
+pub fn is_unwritable(error: &Error) -> bool {
     match error {
         Error::Store { operation, class, source, .. } => {
             *operation != "read"
                 && *operation != "list"
-                && (*class == ErrorClass::Credentials || is_read_only_failure(source.as_ref()))
+                && (matches!(class, ErrorClass::Credentials | ErrorClass::Space)
+                    || is_read_only_failure(source.as_ref()))
         }
         _ => false,
     }

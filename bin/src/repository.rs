@@ -119,7 +119,7 @@ pub fn begin_reading(
         return Ok(repository.begin_unlocked());
     }
     match repository.begin(exclusive, &context.control) {
-        Err(error) if exit::is_read_only(&error) => {
+        Err(error) if exit::is_unwritable(&error) => {
             context.output.notice(&format!("reading without a lock: {error}"));
             Ok(repository.begin_unlocked())
         }
@@ -151,6 +151,8 @@ fn location_text(options: &GlobalOptions) -> Result<Option<String>, Failure> {
         (Some(_), Some(_)) => {
             Err(Failure::usage("the repository is named twice, by its location and by a file"))
         }
+        (Some(text), None) if text.is_empty() => Err(Failure::usage("the repository's location is empty")
+            .hint("name a place with --repo or KEEPWELL_REPOSITORY, or unset the variable")),
         (Some(text), None) => Ok(Some(text.clone())),
         (None, Some(path)) => read_location_file(path).map(Some),
         (None, None) => Ok(None),
@@ -216,10 +218,13 @@ pub fn store_settings(options: &GlobalOptions) -> Result<StoreSettings, Failure>
             Failure::usage(format!("the store option {name} is not understood: write -o {name}=VALUE"))
         };
         let (name, value) = option.split_once('=').ok_or_else(wrong)?;
+        let not_a = |what: &str| Failure::usage(format!("the store option {name} takes {what}"));
         match name {
             "" => return Err(wrong()),
-            "connections" => settings.connections = Some(value.parse().map_err(|_| wrong())?),
-            "machine-credentials" => settings.machine_credentials = value.parse().map_err(|_| wrong())?,
+            "connections" => settings.connections = Some(value.parse().map_err(|_| not_a("a number"))?),
+            "machine-credentials" => {
+                settings.machine_credentials = value.parse().map_err(|_| not_a("true or false"))?;
+            }
             _ => settings = settings.with_option(name, value),
         }
     }

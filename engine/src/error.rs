@@ -26,7 +26,7 @@ pub enum Error {
         location: String,
     },
     /// No key of the repository opens with the given password.
-    #[error("wrong password: none of the {keys} keys opens with it")]
+    #[error("wrong password: it opens no key of the repository (tried: {keys})")]
     WrongPassword {
         /// How many keys were tried.
         keys: usize,
@@ -66,7 +66,7 @@ pub enum Error {
         class: ErrorClass,
     },
     /// A source could not be read at all (single unreadable files are report entries instead).
-    #[error("cannot read {path}: {source}", path = path.display())]
+    #[error("cannot read {path}: {why}", path = path.display(), why = plain_reason(source))]
     Source {
         /// Where.
         path: PathBuf,
@@ -82,7 +82,7 @@ pub enum Error {
         why: String,
     },
     /// A local file or folder that the engine writes (restore target, cache).
-    #[error("cannot {operation} {path}: {source}", path = path.display())]
+    #[error("cannot {operation} {path}: {why}", path = path.display(), why = plain_reason(source))]
     Local {
         /// What was being done.
         operation: &'static str,
@@ -167,6 +167,15 @@ impl Error {
             Self::Cancelled => ErrorClass::Cancelled,
             Self::Crashed(_) => ErrorClass::Crash,
         }
+    }
+}
+
+/// What the system says, without the number that means nothing to a person.
+pub(crate) fn plain_reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((reason, _)) => reason.to_owned(),
+        None => text,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::archive::previous::{self, Previous};
 use crate::archive::queue::{FileWork, FolderWork, Work};
 use crate::archive::tree_text::TreeText;
 use crate::chunker::Cutter;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain_reason};
 use crate::format::{BlobKind, Node, TreeEntries};
 use crate::id::Id;
 use crate::report::Counters;
@@ -387,7 +387,7 @@ fn is_about_the_source(error: &Error) -> bool {
 /// The reason without the path, which the report names beside it.
 fn reason(error: &Error) -> String {
     match error {
-        Error::Source { source, .. } => source.to_string(),
+        Error::Source { source, .. } => plain_reason(source),
         other => other.to_string(),
     }
 }

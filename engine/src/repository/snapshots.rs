@@ -61,7 +61,11 @@ impl Repository {
     /// The file of this kind whose id begins with `prefix`, if exactly one does.
     pub fn find_id(&self, kind: FileKind, prefix: &str) -> Result<Id> {
         let what = || format!("{} {prefix}", kind.folder().trim_end_matches('s'));
-        let well_formed = !prefix.is_empty() && prefix.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if prefix.is_empty() {
+            let kind = kind.folder().trim_end_matches('s');
+            return Err(Error::Invalid(format!("an empty name is no {kind}: give the beginning of its id")));
+        }
+        let well_formed = prefix.bytes().all(|digit| digit.is_ascii_hexdigit());
         if !well_formed {
             return Err(Error::NotFound { what: what() });
         }
@@ -72,7 +76,8 @@ impl Repository {
             [id] => Ok(*id),
             [] => Err(Error::NotFound { what: what() }),
             several => {
-                Err(Error::Invalid(format!("{} is ambiguous: {} begin with it", what(), several.len())))
+                let why = format!("{} ids begin with it; give more digits", several.len());
+                Err(Error::Invalid(format!("{} is ambiguous: {why}", what())))
             }
         }
     }
@@ -88,7 +93,11 @@ impl Repository {
         match (latest, damaged) {
             (Some(found), _) => Ok(found),
             (None, Some(error)) => Err(error),
-            (None, None) => Err(Error::NotFound { what: "a snapshot".into() }),
+            (None, None) => {
+                let chooses = !(choice.hosts.is_empty() && choice.tags.is_empty() && choice.paths.is_empty());
+                let among = if chooses { " among those chosen" } else { "" };
+                Err(Error::NotFound { what: format!("snapshot latest{among}") })
+            }
         }
     }
 }

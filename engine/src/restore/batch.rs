@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain_reason};
 use crate::report::Counters;
 use crate::restore::metadata::Entry;
 use crate::restore::plan::{Batch, Found};
@@ -112,7 +112,7 @@ impl Restorer<'_> {
                     self.tell_faults(parent, left.folder.name(), faults);
                 }
                 Err(error) => {
-                    let why = format!("cannot open the folder again: {}", std::io::Error::from(error));
+                    let why = format!("cannot open the folder again: {}", plain_reason(&error.into()));
                     let parent = left.folder.parent().unwrap_or(&left.folder);
                     self.problems.error(parent.location_of(left.folder.name()), why);
                 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::fs::{self, AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain_reason};
 use crate::format::{Node, NodeKind};
 use crate::report::Counters;
 use crate::restore::Restorer;
@@ -81,7 +81,7 @@ impl Restorer<'_> {
             Errno::NOTEMPTY => "a folder that is not empty stands in its place".into(),
             Errno::LOOP => format!("cannot {what}: a symbolic link stands in the way"),
             Errno::STALE => format!("cannot {what}: the file was replaced meanwhile"),
-            _ => format!("cannot {what}: {}", std::io::Error::from(error)),
+            _ => format!("cannot {what}: {}", plain_reason(&error.into())),
         };
         self.problems.error(folder.location_of(name), why);
         Ok(())
@@ -95,7 +95,7 @@ impl Restorer<'_> {
                 Counters::add(&self.tally.owners_not_set, 1);
                 continue;
             }
-            let why = format!("cannot {}: {}", fault.what, std::io::Error::from(fault.error));
+            let why = format!("cannot {}: {}", fault.what, plain_reason(&fault.error.into()));
             let location = folder.location_of(name);
             if fault.is_expected {
                 self.problems.note(location, why)

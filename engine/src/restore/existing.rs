@@ -14,7 +14,7 @@ use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
-use crate::error::Result;
+use crate::error::{Result, plain_reason};
 use crate::id::Id;
 use crate::report::Counters;
 use crate::restore::batch::Scratch;
@@ -246,7 +246,7 @@ impl Restorer<'_> {
         let references = &batch.references[file.references()];
         let wrong = references.iter().filter(|reference| !reference.is_there.load(Ordering::Relaxed)).count();
         let why = match self.open_existing(file, Pass::Verify) {
-            Err(error) => format!("cannot be read back: {}", std::io::Error::from(error)),
+            Err(error) => format!("cannot be read back: {}", plain_reason(&error.into())),
             Ok(_) if wrong > 0 => format!("{wrong} of its {} blobs read back wrong", references.len()),
             Ok(_) if !self.has_size(file) => "it has another size than was restored".into(),
             Ok(_) => {

@@ -153,6 +153,10 @@ impl Restorer<'_> {
     fn open_target(&self, target: &Path) -> Result<Option<Arc<TargetFolder>>> {
         use std::os::unix::fs::DirBuilderExt;
         let is_there = target.is_dir();
+        if !is_there && target.exists() {
+            let why = std::io::Error::new(std::io::ErrorKind::NotADirectory, "it is no folder");
+            return Err(Error::local("restore into", target, why));
+        }
         if !is_there {
             if self.options.dry_run {
                 return Ok(None);

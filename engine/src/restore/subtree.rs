@@ -40,7 +40,7 @@ pub fn find_subtree(repository: &Repository, tree: Id, path: &[u8]) -> Result<Su
         }
         let at = shown(position + 1);
         let Some(node) = repository.read_tree_entries(tree)?.find(|node| node.name == name) else {
-            return Err(Error::NotFound { what: format!("{at} in the snapshot") });
+            return Err(Error::NotFound { what: at });
         };
         match (node.kind, node.subtree) {
             (NodeKind::Dir, Some(subtree)) => tree = subtree,

@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind};
 use keepwell_messages::ErrorClass;
 use object_store::client::{HttpError, HttpErrorKind};
 
-use crate::error::Error;
+use crate::error::{Error, plain_reason};
 
 const STATUS_TEXT: &str = "Server returned non-2xx status code: ";
 const REASON_CHARACTERS_MAX: usize = 200;
@@ -51,7 +51,7 @@ pub(super) fn judge(error: &object_store::Error) -> (ErrorClass, String) {
         return (ErrorClass::Network, http_reason(http));
     }
     if let Some(io) = chain(error).find_map(|cause| cause.downcast_ref::<io::Error>()) {
-        return (io_class(io), short(&io.to_string()));
+        return (io_class(io), short(&io_reason(io)));
     }
     let class = match error {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
@@ -175,6 +175,14 @@ fn http_reason(error: &HttpError) -> String {
     match deepest {
         Some(cause) => short(&format!("{what}: {cause}")),
         None => what.into(),
+    }
+}
+
+fn io_reason(error: &io::Error) -> String {
+    match error.kind() {
+        // A repository's own files are never folders, nor its folders files.
+        ErrorKind::NotADirectory => "Not a directory: a file stands where a folder is needed".into(),
+        _ => plain_reason(error),
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::mpsc::SyncSender;
 use rustix::fs::{self, AtFlags, Stat};
 use rustix::io::Errno;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain_reason};
 use crate::format::{Node, NodeKind, TreeEntries};
 use crate::id::Id;
 use crate::report::Counters;
@@ -317,7 +317,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
             Err(FolderFault::InTheWay(why)) => why.into(),
             Err(FolderFault::Failed(what, error)) => {
-                format!("cannot {what}: {}", std::io::Error::from(error))
+                format!("cannot {what}: {}", plain_reason(&error.into()))
             }
         };
         self.restorer.problems.error(parent.location_of(name), format!("{why}; nothing in it is restored"));
@@ -336,7 +336,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             Ok(found) => Some(Some(found)),
             Err(Errno::NOENT) => Some(None),
             Err(error) => {
-                self.problem(format!("cannot look at its place: {}", std::io::Error::from(error)));
+                self.problem(format!("cannot look at its place: {}", plain_reason(&error.into())));
                 None
             }
         }

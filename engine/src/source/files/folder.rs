@@ -16,7 +16,7 @@ use super::exclude::{Devices, ExcludeRules};
 use super::handle::{FolderHandle, Purpose};
 use super::metadata::{NodeMaker, fill_attributes, kind_of};
 use super::targets::{Target, TargetTree};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain_reason};
 use crate::format::{Node, NodeKind};
 use crate::source::clean_path::join;
 use crate::source::{Entry, EntryContent, FileContent, Folder, Problems};
@@ -217,7 +217,7 @@ fn read_node(
         io::ErrorKind::NotFound if !on_the_way => {
             problems.not_stored(&path(), "it vanished during the backup")
         }
-        _ => problems.unreadable(&path(), &error.to_string()),
+        _ => problems.unreadable(&path(), &plain_reason(&error)),
     };
     let stat = stat.map_err(told).ok()?;
     match kind_of(&stat) {
@@ -239,10 +239,13 @@ fn read_node(
         // Folders above the backed up ones need not let us look.
         None if on_the_way && error.kind() == io::ErrorKind::PermissionDenied => {}
         None if error.kind() == io::ErrorKind::NotFound => {}
-        None => problems.unreadable(&path(), &format!("its extended attributes: {error}")),
+        None => problems.unreadable(&path(), &format!("its extended attributes: {}", plain_reason(&error))),
         Some(attribute) => {
             let attribute = String::from_utf8_lossy(attribute);
-            problems.unreadable(&path(), &format!("its extended attribute {attribute}: {error}"));
+            problems.unreadable(
+                &path(),
+                &format!("its extended attribute {attribute}: {}", plain_reason(&error)),
+            );
         }
     });
     Some(node)

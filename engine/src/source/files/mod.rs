@@ -27,7 +27,7 @@ pub use metadata::DeviceIds;
 
 use crate::clock::Clock;
 use crate::control::Control;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain_reason};
 use crate::format::NodeKind;
 use crate::source::clean_path::{clean, join};
 use crate::source::{Folder, Problems, Source, Totals};
@@ -152,8 +152,8 @@ impl Source for FilesSource {
                 }
                 Err(source) => {
                     let why = match source.kind() {
-                        io::ErrorKind::NotFound => "it does not exist".into(),
-                        _ => source.to_string(),
+                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "it does not exist".into(),
+                        _ => plain_reason(&source),
                     };
                     problems.unreadable(&lossy(path), &why);
                     first_error = first_error.or(Some(Error::Source { path: path_buf(path), source }));

@@ -19,7 +19,7 @@ use parking_lot::{Condvar, Mutex};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::parent_death::die_with_spawning_thread;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain_reason};
 
 /// How much of the end of stderr is kept.
 const STDERR_BYTES_MAX: usize = 64 * 1024;
@@ -84,7 +84,7 @@ impl SourceCommand {
             }
             Err(error) => drop(started.send(Err(error))),
         });
-        spawned.map_err(|error| failed(error.to_string()))?;
+        spawned.map_err(|error| failed(plain_reason(&error)))?;
         let start = start.recv().map_err(|_| failed("its thread ended".into()))?;
         let (group, stdout) = start.map_err(|error| failed(format!("cannot start it: {error}")))?;
         Ok((Self { name, group, watch }, stdout))
