@@ -196,8 +196,8 @@ fn many_small_files_are_never_held_together() {
 /// the files hold next to nothing, so that only what is held for each entry counts.
 #[test]
 fn a_huge_folder_is_never_held_whole() {
-    let scene = Scene::new(long_or_short(PEAK_BYTES_MAX, 100 * MIB));
-    let (files, length_max) = long_or_short((300_000, 2000), (60_000, 20));
+    let scene = Scene::new(long_or_short(PEAK_BYTES_MAX, 80 * MIB));
+    let (files, length_max) = long_or_short((300_000, 2000), (50_000, 20));
     make_small_files(&scene.source(), files, files, length_max);
     scene.assert_every_verb_keeps_within_bounds(files);
 }
