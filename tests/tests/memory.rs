@@ -10,6 +10,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ const MIB: u64 = 1 << 20;
 const PEAK_BYTES_MAX: u64 = 250 * MIB;
 /// How often a child's highest resident size is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// What is kept of what a child printed.
+const PRINTED_BYTES_MAX: u64 = 64 << 10;
 
 fn is_long() -> bool {
     std::env::var_os("KEEPWELL_TEST_LONG").is_some_and(|value| value == "1")
@@ -118,7 +121,7 @@ fn last_folder(source: &Path) -> PathBuf {
     folders.max().unwrap_or_else(|| source.to_path_buf())
 }
 
-/// Runs a command to its successful end; returns the most it held and its standard output.
+/// Runs a command to its successful end; returns the most it held and how its standard output begins.
 fn run_measured(mut command: Command, folder: &Path) -> (u64, String) {
     // Into files: a full pipe would hold it up.
     let (out, err) = (folder.join("stdout"), folder.join("stderr"));
@@ -133,9 +136,11 @@ fn run_measured(mut command: Command, folder: &Path) -> (u64, String) {
         // Sampling: there is no event to wait for.
         std::thread::sleep(LOOK_EVERY);
     };
-    let printed = String::from_utf8_lossy(&fs::read(out).unwrap()).into_owned();
+    // What was dumped may be gigabytes: its beginning will do.
+    let mut printed = Vec::new();
+    fs::File::open(out).unwrap().take(PRINTED_BYTES_MAX).read_to_end(&mut printed).unwrap();
     assert!(status.success(), "{command:?} ended with {status}: {}", fs::read_to_string(err).unwrap());
-    (peak_bytes, printed)
+    (peak_bytes, String::from_utf8_lossy(&printed).into_owned())
 }
 
 /// `None` once the process is at its end.
