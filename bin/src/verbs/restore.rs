@@ -209,5 +209,10 @@ fn tell(summary: &Summary, context: &Context) -> Result<(), Failure> {
         }
     }
     let (id, target) = (&summary.snapshot_id[..8], &summary.target);
-    Ok(output.remark(&format!("snapshot {id} is in {target}"))?)
+    let end = match (summary.dry_run, summary.error_count) {
+        (true, _) => format!("nothing of snapshot {id} was written"),
+        (false, 0) => format!("snapshot {id} is in {target}"),
+        (false, _) => format!("the rest of snapshot {id} is in {target}"),
+    };
+    Ok(output.remark(&end)?)
 }
