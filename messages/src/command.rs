@@ -365,11 +365,13 @@ pub struct ScheduleOutcomes {
     pub outcomes: Vec<ScheduleOutcome>,
 }
 
-/// What became of one due time: exactly one outcome each.
+/// What became of one due time, or of several that were missed together: exactly one outcome each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleOutcome {
-    /// The due time.
+    /// The first of the due times that it stands for: `due` itself, unless several were missed.
+    pub since: DateTime<Utc>,
+    /// The due time, or the last of them.
     pub due: DateTime<Utc>,
     /// When it was decided.
     pub decided: DateTime<Utc>,

@@ -142,8 +142,10 @@ fn replies() -> Vec<Reply> {
         DueOutcome::CoveredBy(task_id()),
         DueOutcome::Refused("the queue is full".into()),
     ];
-    let outcomes =
-        outcomes.into_iter().map(|outcome| ScheduleOutcome { due: at(1), decided: at(2), outcome }).collect();
+    let outcomes = outcomes
+        .into_iter()
+        .map(|outcome| ScheduleOutcome { since: at(0), due: at(1), decided: at(2), outcome })
+        .collect();
     let pending = [
         PendingReason::Queued,
         PendingReason::Resuming,
