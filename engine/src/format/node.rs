@@ -147,7 +147,7 @@ pub struct Node {
     pub group: Arc<str>,
     /// Inode number.
     pub inode: u64,
-    /// Device that holds the entry; kept only where `links` > 1 and not for folders.
+    /// Device that holds the entry, as restic stores it; 0 where the source was told to leave it out.
     pub device_id: u64,
     /// Bytes of content; zero but for files.
     pub size: u64,

@@ -172,26 +172,13 @@ impl Folder for StreamFolder {
 fn stream_node(name: &[u8], kind: NodeKind, mode: u32, time: Timestamp) -> Node {
     Node {
         name: name.to_vec(),
-        kind,
         mode,
         mtime: time,
         atime: time,
         ctime: time,
         uid: rustix::process::getuid().as_raw(),
         gid: rustix::process::getgid().as_raw(),
-        user: Arc::from(""),
-        group: Arc::from(""),
-        inode: 0,
-        device_id: 0,
-        size: 0,
-        links: 0,
-        link_target: Vec::new(),
-        extended_attributes: Vec::new(),
-        generic_attributes: String::new(),
-        device: 0,
-        content: None,
-        subtree: None,
-        error: String::new(),
+        ..Node::empty(kind)
     }
 }
 
