@@ -88,7 +88,7 @@ pub struct Watched<Id, A: Actor> {
 struct Inner<Id, A: Actor> {
     children_max: usize,
     registry: Mutex<Registry<Id, A>>,
-    /// Never more in it than `children_max`: see [`Registry::unreported`].
+    /// Never more in it than `children_max`: what is in it counts as unreported, and as taking up room.
     reports: mpsc::UnboundedSender<ChildDied<Id>>,
 }
 
