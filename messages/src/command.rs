@@ -435,6 +435,8 @@ pub enum Refusal {
     Invalid(String),
     /// So many wait already; ask again later.
     QueueFull(u32),
+    /// Everything is paused, and what is due is skipped.
+    GloballyPaused,
     /// The system is shutting down.
     ShuttingDown,
     /// The journal could not be written, so nothing was done.
@@ -458,6 +460,7 @@ impl std::fmt::Display for Refusal {
             }
             Self::Invalid(why) => f.write_str(why),
             Self::QueueFull(waiting) => write!(f, "{waiting} tasks wait already; ask again later"),
+            Self::GloballyPaused => f.write_str("everything is paused"),
             Self::ShuttingDown => f.write_str("the system is shutting down"),
             Self::Journal(failure) => write!(f, "the journal could not be written: {}", failure.why),
         }

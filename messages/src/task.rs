@@ -81,8 +81,29 @@ pub enum Trigger {
     Manual,
     /// It was due at this time.
     Due(DateTime<Utc>),
-    /// Due times were missed, this one last; one task makes up for all of them.
-    CatchUp(DateTime<Utc>),
+    /// Due times were missed; one task makes up for all of them.
+    CatchUp(Missed),
+}
+
+/// Due times that were missed together, one or more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Missed {
+    /// The first of them.
+    pub since: DateTime<Utc>,
+    /// The last of them.
+    pub due: DateTime<Utc>,
+}
+
+impl Trigger {
+    /// The due times that the task stands for, the first and the last.
+    pub fn due_times(self) -> Option<Missed> {
+        match self {
+            Self::Manual => None,
+            Self::Due(due) => Some(Missed { since: due, due }),
+            Self::CatchUp(missed) => Some(missed),
+        }
+    }
 }
 
 /// Why a pending task does not run.

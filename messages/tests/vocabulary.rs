@@ -183,7 +183,11 @@ fn events() -> Vec<NumberedEvent> {
     let mut events: Vec<Event> = kinds
         .into_iter()
         .map(|kind| {
-            Event::TaskCreated(TaskCreated { task: task_id(), kind, trigger: Trigger::CatchUp(at(3)) })
+            Event::TaskCreated(TaskCreated {
+                task: task_id(),
+                kind,
+                trigger: Trigger::CatchUp(Missed { since: at(2), due: at(3) }),
+            })
         })
         .collect();
     events.extend([
@@ -224,6 +228,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::ItemOfConfigurationFile("photos".into()),
         Refusal::Invalid("no such zone".into()),
         Refusal::QueueFull(100),
+        Refusal::GloballyPaused,
         Refusal::ShuttingDown,
         Refusal::Journal(Failure { class: ErrorClass::Space, why: "the disk is full".into() }),
     ]

@@ -13,7 +13,8 @@ impl Board {
     /// Takes a task in.
     ///
     /// # Errors
-    /// [`Refusal::DuplicateTask`], [`Refusal::QueueFull`], [`Refusal::ShuttingDown`]; nothing changed then.
+    /// [`Refusal::DuplicateTask`], [`Refusal::QueueFull`], [`Refusal::ShuttingDown`], and for what is due while
+    /// everything is paused [`Refusal::GloballyPaused`]; nothing changed then.
     pub fn create(&mut self, new: NewTask, now: DateTime<Utc>) -> Result<Decision, Refusal> {
         if self.shutting_down {
             return Err(Refusal::ShuttingDown);
@@ -22,6 +23,9 @@ impl Board {
             && let Some(task) = self.task_of_item(item)
         {
             return Err(Refusal::DuplicateTask(task));
+        }
+        if self.globally_paused && new.trigger != Trigger::Manual {
+            return Err(Refusal::GloballyPaused);
         }
         if self.tasks.len() >= TASKS_MAX {
             return Err(Refusal::QueueFull(self.tasks.len() as u32));

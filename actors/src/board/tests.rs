@@ -239,8 +239,10 @@ fn global_pause_stops_all_backups_and_resume_all_lets_them_go_on() {
     assert_eq!(count, 3);
     assert!(decision.settings_changed);
     assert_eq!(scene.running(), [9], "restores go on");
-    scene.create_backups(5..=5, "main");
+    scene.create(backup(5, "main", Trigger::Manual));
     assert_eq!(scene.running(), [9], "nothing starts");
+    let due = scene.board.create(backup(6, "main", Trigger::Due(scene.now)), scene.now);
+    assert_eq!(due, Err(Refusal::GloballyPaused));
     let (_, again) = scene.board.pause_all(scene.now);
     assert_eq!(again, 0);
     let (_, resumed) = scene.board.resume_all(scene.now);

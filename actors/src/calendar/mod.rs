@@ -12,7 +12,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use keepwell_messages::{
-    CommandId, DueOutcome, Item, ItemId, ItemOwner, Refusal, ScheduleOutcome, ScheduleText, TaskId, Trigger,
+    CommandId, DueOutcome, Item, ItemId, ItemOwner, Missed, Refusal, ScheduleOutcome, ScheduleText, TaskMade,
+    Trigger,
 };
 use sha2::{Digest, Sha256};
 
@@ -50,10 +51,29 @@ pub struct Wanted {
     pub command: CommandId,
     /// The item as it is now.
     pub item: Item,
-    /// The due time, or the last of those that were missed.
+    /// The due time, or those that were missed.
     pub trigger: Trigger,
-    /// The first of the due times that the task stands for.
-    pub since: DateTime<Utc>,
+}
+
+impl Wanted {
+    /// What became of its due times, from what the manager answered. `None` if a task was made: then
+    /// its end tells.
+    pub fn outcome(
+        &self,
+        answer: &Result<TaskMade, Refusal>,
+        decided: DateTime<Utc>,
+    ) -> Option<ScheduleOutcome> {
+        let Missed { since, due } = self.trigger.due_times()?;
+        let outcome = match (answer, self.trigger) {
+            (Ok(_), _) => return None,
+            // A task that lived through a crash, or through the machine's sleep, makes up for what was missed.
+            (Err(Refusal::DuplicateTask(task)), Trigger::CatchUp(_)) => DueOutcome::CoveredBy(*task),
+            (Err(Refusal::DuplicateTask(task)), _) => DueOutcome::Duplicate(*task),
+            (Err(Refusal::GloballyPaused), _) => DueOutcome::GloballyPaused,
+            (Err(refusal), _) => DueOutcome::Refused(refusal.to_string()),
+        };
+        Some(ScheduleOutcome { since, due, decided, outcome })
+    }
 }
 
 /// All items.
@@ -155,14 +175,9 @@ impl Calendar {
         self.wakes.first().map(|(at, _)| *at)
     }
 
-    /// Deals with every due time that has come. `active` tells an item's task that has not ended. At a start
-    /// and after a jump of the clock this is the same: what is more than a minute late is caught up.
-    pub fn due(
-        &mut self,
-        now: DateTime<Utc>,
-        globally_paused: bool,
-        active: impl Fn(&ItemId) -> Option<TaskId>,
-    ) -> Vec<Due> {
+    /// Deals with every due time that has come. At a start and after a jump of the clock this is the
+    /// same: what is more than a minute late is caught up.
+    pub fn due(&mut self, now: DateTime<Utc>) -> Vec<Due> {
         let mut due = Vec::new();
         while let Some((at, id)) = self.wakes.first().cloned().filter(|(at, _)| *at <= now) {
             self.wakes.remove(&(at, id.clone()));
@@ -171,7 +186,7 @@ impl Calendar {
             let missed = entry.timetable.as_ref().and_then(|timetable| timetable.missed(covered_until, now));
             if let Some(missed) = missed {
                 entry.kept.covered_until = missed.last.due;
-                due.push(decide(&entry.kept.item, &missed, now, globally_paused, active(&id)));
+                due.push(decide(&entry.kept.item, &missed, now));
             }
             self.wait_for_next(&id);
         }
@@ -223,31 +238,14 @@ impl Calendar {
 /// Parsed schedules kept beyond those of the items.
 const PARSED_SPARE: usize = 1000;
 
-fn decide(
-    item: &Item,
-    missed: &MissedDueTimes,
-    now: DateTime<Utc>,
-    globally_paused: bool,
-    active: Option<TaskId>,
-) -> Due {
+fn decide(item: &Item, missed: &MissedDueTimes, now: DateTime<Utc>) -> Due {
     let (since, due) = (missed.first.due, missed.last.due);
-    let outcome = match active {
-        _ if !item.enabled => DueOutcome::Disabled,
-        // A task that lived through a crash, or through the machine's sleep, makes up for what was missed.
-        Some(task) if missed.overdue => DueOutcome::CoveredBy(task),
-        Some(task) => DueOutcome::Duplicate(task),
-        None if globally_paused => DueOutcome::GloballyPaused,
-        None => {
-            let trigger = if missed.overdue { Trigger::CatchUp(due) } else { Trigger::Due(due) };
-            return Due::Ask(Wanted {
-                command: command_id(&item.id, due),
-                item: item.clone(),
-                trigger,
-                since,
-            });
-        }
-    };
-    Due::Skip(item.id.clone(), ScheduleOutcome { since, due, decided: now, outcome })
+    if !item.enabled {
+        let outcome = DueOutcome::Disabled;
+        return Due::Skip(item.id.clone(), ScheduleOutcome { since, due, decided: now, outcome });
+    }
+    let trigger = if missed.overdue { Trigger::CatchUp(Missed { since, due }) } else { Trigger::Due(due) };
+    Due::Ask(Wanted { command: command_id(&item.id, due), item: item.clone(), trigger })
 }
 
 /// The same for the same due time of the same item.

@@ -1,7 +1,7 @@
 //! What becomes of due times.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use keepwell_messages::{FilesItem, ItemSource};
+use keepwell_messages::{FilesItem, ItemSource, TaskId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -40,6 +40,10 @@ fn asked(due: Vec<Due>) -> Trigger {
     }
 }
 
+fn missed(since: &str, due: &str) -> Trigger {
+    Trigger::CatchUp(Missed { since: at(since), due: at(due) })
+}
+
 fn skipped(due: Vec<Due>) -> DueOutcome {
     match <[Due; 1]>::try_from(due).expect("one due time") {
         [Due::Skip(_, outcome)] => outcome.outcome,
@@ -51,10 +55,10 @@ fn skipped(due: Vec<Due>) -> DueOutcome {
 fn a_due_time_asks_for_a_task_once_and_the_next_is_waited_for() {
     let mut calendar = calendar(at("03-01T12:00"));
     assert_eq!(calendar.next_wake(), Some(at("03-02T02:00")));
-    assert_eq!(calendar.due(at("03-02T01:59"), false, |_| None), []);
-    let due = calendar.due(at("03-02T02:00"), false, |_| None);
+    assert_eq!(calendar.due(at("03-02T01:59")), []);
+    let due = calendar.due(at("03-02T02:00"));
     assert_eq!(asked(due), Trigger::Due(at("03-02T02:00")));
-    assert_eq!(calendar.due(at("03-02T02:00"), false, |_| None), []);
+    assert_eq!(calendar.due(at("03-02T02:00")), []);
     assert_eq!(calendar.next_wake(), Some(at("03-03T02:00")));
 }
 
@@ -62,30 +66,46 @@ fn a_due_time_asks_for_a_task_once_and_the_next_is_waited_for() {
 fn up_to_a_minute_late_it_simply_runs_and_later_it_is_caught_up_once() {
     for (now, trigger) in [
         ("03-02T02:01", Trigger::Due(at("03-02T02:00"))),
-        ("03-02T02:02", Trigger::CatchUp(at("03-02T02:00"))),
-        ("03-20T00:00", Trigger::CatchUp(at("03-19T02:00"))),
+        ("03-02T02:02", missed("03-02T02:00", "03-02T02:00")),
+        ("03-20T00:00", missed("03-02T02:00", "03-19T02:00")),
     ] {
         let mut kept = calendar(at("03-01T12:00"));
-        assert_eq!(asked(kept.due(at(now), false, |_| None)), trigger, "{now}");
+        assert_eq!(asked(kept.due(at(now))), trigger, "{now}");
         assert!(kept.next_wake().expect("more to come") > at(now), "normal scheduling goes on");
     }
 }
 
 #[test]
-fn what_was_missed_by_a_live_task_is_covered_or_a_duplicate() {
-    let active = |_: &ItemId| Some(task());
-    let mut kept = calendar(at("03-01T12:00"));
-    assert_eq!(skipped(kept.due(at("03-02T02:00"), false, active)), DueOutcome::Duplicate(task()));
-    assert_eq!(skipped(kept.due(at("03-05T02:30"), false, active)), DueOutcome::CoveredBy(task()));
+fn what_the_manager_answers_is_what_became_of_the_due_times() {
+    let (since, due, now) = (at("03-02T02:00"), at("03-04T02:00"), at("03-04T12:00"));
+    let caught_up = Trigger::CatchUp(Missed { since, due });
+    for (trigger, answer, outcome) in [
+        (Trigger::Due(due), Ok(TaskMade { task: task() }), None),
+        (Trigger::Due(due), Err(Refusal::DuplicateTask(task())), Some(DueOutcome::Duplicate(task()))),
+        (caught_up, Err(Refusal::DuplicateTask(task())), Some(DueOutcome::CoveredBy(task()))),
+        (caught_up, Err(Refusal::GloballyPaused), Some(DueOutcome::GloballyPaused)),
+        (
+            Trigger::Due(due),
+            Err(Refusal::QueueFull(9)),
+            Some(DueOutcome::Refused("9 tasks wait already; ask again later".into())),
+        ),
+        (Trigger::Manual, Err(Refusal::GloballyPaused), None),
+    ] {
+        let wanted = Wanted { command: CommandId(Uuid::nil()), item: item("photos", "daily 02:00"), trigger };
+        let found = wanted.outcome(&answer, now);
+        assert_eq!(found.as_ref().map(|found| found.outcome.clone()), outcome, "{trigger:?} {answer:?}");
+        if let Some(found) = found {
+            assert_eq!(Some(Missed { since: found.since, due: found.due }), trigger.due_times());
+        }
+    }
 }
 
 #[test]
-fn a_disabled_item_and_a_global_pause_skip_with_their_reasons() {
+fn a_disabled_item_skips_with_its_reason() {
     let mut kept = calendar(at("03-01T12:00"));
-    assert_eq!(skipped(kept.due(at("03-02T02:00"), true, |_| None)), DueOutcome::GloballyPaused);
     kept.enable(&"photos".into(), false).expect("disabled");
     assert_eq!(kept.next_start(&"photos".into()), None);
-    assert_eq!(skipped(kept.due(at("03-03T02:00"), true, |_| None)), DueOutcome::Disabled);
+    assert_eq!(skipped(kept.due(at("03-03T02:00"))), DueOutcome::Disabled);
     kept.enable(&"photos".into(), true).expect("enabled");
     assert_eq!(kept.next_start(&"photos".into()), Some(at("03-04T02:00")));
 }
@@ -93,14 +113,14 @@ fn a_disabled_item_and_a_global_pause_skip_with_their_reasons() {
 #[test]
 fn a_clock_that_is_set_back_makes_nothing_due_twice() {
     let mut kept = calendar(at("03-01T12:00"));
-    kept.due(at("03-02T02:00"), false, |_| None);
-    assert_eq!(kept.due(at("03-01T00:00"), false, |_| None), []);
-    assert_eq!(kept.due(at("03-02T02:00"), false, |_| None), []);
+    kept.due(at("03-02T02:00"));
+    assert_eq!(kept.due(at("03-01T00:00")), []);
+    assert_eq!(kept.due(at("03-02T02:00")), []);
 }
 
 #[test]
 fn asked_again_after_a_crash_it_is_the_same_command() {
-    let ask = |now: &str| match &calendar(at("03-01T12:00")).due(at(now), false, |_| None)[..] {
+    let ask = |now: &str| match &calendar(at("03-01T12:00")).due(at(now))[..] {
         [Due::Ask(wanted)] => wanted.command,
         other => panic!("{other:?}"),
     };
@@ -182,22 +202,23 @@ proptest! {
     /// However the clock and the looks at it go, each due time has one outcome and no more.
     #[test]
     fn every_due_time_has_exactly_one_outcome(
-        steps in prop::collection::vec((-7_200..100_000i64, any::<bool>(), any::<bool>()), 1..60),
+        steps in prop::collection::vec(-7_200..100_000i64, 1..60),
         spec in prop::sample::select(vec!["every 7h", "daily 02:00", "weekly sun 03:30", "*/30 * * * *"]),
     ) {
         let start = at("03-01T12:00");
         let mut kept = Calendar::default();
         kept.set(item("photos", spec), ItemOwner::Journal, start).expect("set");
         let (mut now, mut latest, mut covered) = (start, start, start);
-        for (seconds, paused, busy) in steps {
+        for seconds in steps {
             now += TimeDelta::seconds(seconds);
             latest = latest.max(now);
-            let active = |_: &ItemId| busy.then(task);
-            for due in kept.due(now, paused, active) {
+            for due in kept.due(now) {
                 let (since, until) = match due {
-                    Due::Ask(Wanted { trigger: Trigger::Due(due) | Trigger::CatchUp(due), since, .. }) => (since, due),
+                    Due::Ask(wanted) => {
+                        let missed = wanted.trigger.due_times().expect("it was due");
+                        (missed.since, missed.due)
+                    }
                     Due::Skip(_, outcome) => (outcome.since, outcome.due),
-                    Due::Ask(wanted) => panic!("{wanted:?}"),
                 };
                 let timetable = kept.items[&ItemId::from("photos")].timetable.clone().expect("a timetable");
                 prop_assert_eq!(timetable.next(covered).map(|next| next.due), Some(since), "none is left out");
@@ -205,7 +226,7 @@ proptest! {
                 covered = until;
             }
         }
-        kept.due(latest, false, |_| None);
+        kept.due(latest);
         prop_assert!(kept.next_wake().is_some_and(|wake| wake > latest));
     }
 }
