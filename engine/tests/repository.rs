@@ -263,6 +263,20 @@ fn packs_that_no_index_names_are_found_again() {
 }
 
 #[test]
+fn the_lock_is_gone_when_the_last_session_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = init(folder.path(), RepositoryOptions::default());
+    for n in 0..100u32 {
+        let session = begin(&repository);
+        store(&session, BlobKind::Data, &n.to_le_bytes());
+        session.flush().expect("flushed");
+        drop(session);
+        // A process may end here.
+        assert_eq!(repository.files().ids(FileKind::Lock).expect("listed"), [], "round {n}");
+    }
+}
+
+#[test]
 fn what_a_session_left_unindexed_is_not_relied_on_by_later_ones() {
     let folder = tempfile::tempdir().expect("a folder");
     let repository = init(folder.path(), RepositoryOptions::default());

@@ -249,7 +249,7 @@ impl Session {
             Bytes::from_owner(PackBuffer { bytes: sealed.bytes, packer: self.repository.packer.clone() });
         std::thread::Builder::new()
             .name("keepwell-upload".into())
-            .spawn(move || work.run(body, lock.as_deref()))
+            .spawn(move || work.run(body, lock))
             .map(drop)
             .map_err(|error| Error::Crashed(format!("no thread for an upload: {error}")))
     }
@@ -264,8 +264,10 @@ struct UploadWork {
 }
 
 impl UploadWork {
-    fn run(mut self, body: Bytes, lock: Option<&RepositoryLock>) {
-        let outcome = self.store(body, lock);
+    fn run(mut self, body: Bytes, lock: Option<Arc<RepositoryLock>>) {
+        let outcome = self.store(body, lock.as_deref());
+        // Before the end is told: whoever waits for it may be the last to hold the lock, and end the process.
+        drop(lock);
         self.finish(outcome);
     }
 
