@@ -4,11 +4,12 @@
 //! [`schedule`] says when an item is due, [`retry`] whether a failed attempt is
 //! followed by another, [`transition`] which state follows which, [`board`]
 //! who runs now, and [`calendar`] what is due. [`supervision`] keeps actors
-//! alive. The actors are built on these and on the engine's seam
-//! (`keepwell_engine::job`).
+//! alive, and the [`journal`] remembers. The actors are built on these and on the
+//! engine's seam (`keepwell_engine::job`).
 
 pub mod board;
 pub mod calendar;
+pub mod journal;
 pub mod retry;
 pub mod schedule;
 pub mod supervision;

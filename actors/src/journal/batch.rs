@@ -1,0 +1,62 @@
+//! What is committed together: all of a batch is there, or nothing of it.
+
+use chrono::{DateTime, Utc};
+use keepwell_messages::{CommandId, Event, ItemId, NumberedEvent, Refusal, Reply, ScheduleOutcome, TaskId};
+
+use super::{ItemRecord, JournalError, TaskRecord};
+
+/// One transition and what it tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Made in this order.
+    pub writes: Vec<Write>,
+    /// Numbered in this order.
+    pub events: Vec<Event>,
+    /// When it was decided: the time of all its events.
+    pub at: DateTime<Utc>,
+    /// The command that it carries out, and what that is answered with. A command id is served once.
+    pub served: Option<Served>,
+}
+
+impl Batch {
+    /// A batch of nothing yet.
+    pub fn new(at: DateTime<Utc>) -> Self {
+        Self { writes: Vec::new(), events: Vec::new(), at, served: None }
+    }
+}
+
+/// A command and its answer.
+pub type Served = (CommandId, Result<Reply, Refusal>);
+
+/// One change of what is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// A new task, or all that is known of one, its sealed snapshot included. Refused once the task has ended.
+    PutTask(Box<TaskRecord>),
+    /// A new item, or all that is known of one.
+    PutItem(ItemRecord),
+    /// The item is no more. Its history stays as long as history does.
+    RemoveItem(ItemId),
+    /// Every due time of an item up to this one has its outcome.
+    CoverUntil(ItemId, DateTime<Utc>),
+    /// What became of a due time, or of several; refused where that is known already of one of them.
+    PutOutcome(ItemId, ScheduleOutcome),
+    /// Whether everything is paused.
+    GloballyPaused(bool),
+    /// How many backups run at once.
+    MaxConcurrentTasks(u32),
+    /// A task's attempt is about to put this snapshot. Refused once the task has ended.
+    Sealed(TaskId, String),
+}
+
+/// A batch that is on the disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Its events with their numbers.
+    pub events: Vec<NumberedEvent>,
+}
+
+/// Called once, on the writer's thread, when a batch's fate is known.
+///
+/// It keeps all other batches waiting: it hands the result on and does nothing else.
+pub type Done = Box<dyn FnOnce(Result<Committed, JournalError>) + Send>;
