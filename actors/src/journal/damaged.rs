@@ -58,6 +58,8 @@ fn move_aside(
         }
     }
     folder.sync()?;
+    // Told here as well, in case that what follows fails and there is no `Opened` to tell it.
+    tracing::warn!(%why, moved_to = %moved_to.display(), "a damaged file was moved aside");
     Ok(Damage { why, moved_to })
 }
 

@@ -1,7 +1,7 @@
 //! The state that a start begins from, read in one go.
 //!
 //! A value among it that does not decode makes the whole journal a damaged one.
-//! History is not read here: a damaged value in it fails the question that meets it.
+//! A damaged value in history does not: it fails the question that meets it.
 
 use std::collections::BTreeMap;
 
@@ -89,10 +89,14 @@ fn load_latest_ends(
     let mut latest_ends = BTreeMap::new();
     for ItemRecord { item, .. } in items {
         let mut rows = statement.query([&item.id.0])?;
-        if let Some(row) = rows.next()?
-            && let Task { id: task, changed: at, end: Some(end), .. } = task_record(row)?.task
-        {
-            latest_ends.insert(item.id.clone(), LatestEnd { task, at, end });
+        let Some(row) = rows.next()? else { continue };
+        match task_record(row).map(|record| record.task) {
+            Ok(Task { id: task, changed: at, end: Some(end), .. }) => {
+                latest_ends.insert(item.id.clone(), LatestEnd { task, at, end });
+            }
+            Ok(_) => tracing::warn!(item = %item.id, "its latest task ended without saying how"),
+            // A part of history: no reason to give up tasks that have not ended.
+            Err(error) => tracing::warn!(item = %item.id, %error, "how it ended last is not known"),
         }
     }
     Ok(latest_ends)

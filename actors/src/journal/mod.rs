@@ -27,6 +27,7 @@ mod tests;
 mod value;
 mod writer;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -169,6 +170,12 @@ impl Journal {
     /// As [`Journal::served`].
     pub fn events(&self, after: u64, limit: u32) -> Result<Events, JournalError> {
         self.shared.readers.ask(|connection| reader::events(connection, after, limit))
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("transactions", &self.transactions()).finish_non_exhaustive()
     }
 }
 

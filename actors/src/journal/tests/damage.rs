@@ -142,13 +142,18 @@ fn damage_in_the_same_second_overwrites_nothing() {
 fn a_damaged_value_in_history_fails_its_question_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = open(folder.path());
-    journal.commit_and_wait(Batch { writes: vec![put_outcome("home", now())], ..events(3) }).unwrap();
+    let home_item = Write::PutItem(item_record("home", ItemOwner::Journal));
+    let made = vec![put_outcome("home", now()), home_item, put_task(completed_task(1))];
+    journal.commit_and_wait(Batch { writes: made, ..events(3) }).unwrap();
     drop(journal);
-    sql(folder.path(), "UPDATE outcomes SET outcome = x'01ff'");
+    sql(folder.path(), "UPDATE outcomes SET outcome = x'01ff'; UPDATE tasks SET record = x'01ff'");
     let (journal, opened) = open(folder.path());
     assert_eq!(opened.found, Found::Whole);
-    let error = journal.outcomes(&home(), 5).unwrap_err();
-    assert_eq!(error, JournalError::Damaged("a value does not decode: an outcome".into()));
+    assert!(opened.kept.latest_ends.is_empty());
+    let damaged = |what: &str| JournalError::Damaged(format!("a value does not decode: {what}"));
+    assert_eq!(journal.outcomes(&home(), 5), Err(damaged("an outcome")));
+    assert_eq!(journal.history(None, 5), Err(damaged("a task")));
+    assert_eq!(journal.task(task_id(1)), Err(damaged("a task")));
     assert_eq!(journal.events(0, 5).unwrap().events.len(), 3);
 }
 

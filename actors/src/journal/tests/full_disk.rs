@@ -23,21 +23,26 @@ impl Drop for Mounted<'_> {
     }
 }
 
-/// An item of some 200 KB, so that the disk is full soon.
-fn large_item(name: &str) -> Write {
+/// An item of so many bytes, which the configuration file owns, so that `items.json` stays small.
+fn item_of(name: &str, bytes: usize) -> Write {
     let mut record = item_record(name, ItemOwner::ConfigurationFile);
-    record.item.tags = vec!["x".repeat(200_000)];
+    record.item.tags = vec!["x".repeat(bytes)];
     Write::PutItem(record)
 }
 
-#[test]
 #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+fn mount(path: &Path) -> Option<Mounted<'_>> {
+    let disk = Mounted::new(path);
+    if disk.is_none() {
+        eprintln!("skipped: file systems cannot be mounted here");
+    }
+    disk
+}
+
+#[test]
 fn a_full_disk_fails_the_batch_that_does_not_fit_and_later_ones_go_on() {
     let outer = tempfile::tempdir().unwrap();
-    let Some(disk) = Mounted::new(outer.path()) else {
-        eprintln!("skipped: file systems cannot be mounted here");
-        return;
-    };
+    let Some(disk) = mount(outer.path()) else { return };
     let ballast = disk.0.join("ballast");
     let (journal, _) = open(&disk.0.join("journal"));
     journal.commit_and_wait(events(1)).unwrap();
@@ -45,7 +50,7 @@ fn a_full_disk_fails_the_batch_that_does_not_fit_and_later_ones_go_on() {
     let (mut items, mut refused) = (Vec::new(), None);
     for number in 0..40 {
         let name = format!("item-{number:02}");
-        match journal.commit_and_wait(Batch { writes: vec![large_item(&name)], ..events(1) }) {
+        match journal.commit_and_wait(Batch { writes: vec![item_of(&name, 200_000)], ..events(1) }) {
             Ok(_) => items.push(name),
             Err(error) => {
                 refused = Some(error);
@@ -67,4 +72,22 @@ fn a_full_disk_fails_the_batch_that_does_not_fit_and_later_ones_go_on() {
     assert_eq!(opened.found, Found::Whole);
     assert_eq!(item_ids(&opened.kept), items);
     drop(journal);
+}
+
+#[test]
+fn a_batch_that_does_not_fit_leaves_those_of_its_group_alone_that_do() {
+    let outer = tempfile::tempdir().unwrap();
+    let Some(disk) = mount(outer.path()) else { return };
+    let (journal, _) = open(&disk.0.join("journal"));
+    journal.commit_and_wait(events(1)).unwrap();
+    let large = Batch { writes: vec![item_of("large", 3 << 20)], ..events(1) };
+    let before = journal.transactions();
+    fs::write(disk.0.join("ballast"), vec![1; 2 << 20]).unwrap();
+    let fates: Vec<_> = groups::commit_as_group(&journal, [events(1), large, events(1)]).iter().collect();
+    let [(0, Ok(first)), (1, Err(error)), (2, Ok(last))] = &fates[..] else { panic!("{fates:?}") };
+    assert_eq!(error.class(), ErrorClass::Space, "{error:?}");
+    assert_eq!((numbers(first), numbers(last)), (vec![2], vec![3]));
+    assert_eq!(journal.transactions(), before + 3, "one held the writer, two were made alone");
+    drop(journal);
+    assert_eq!(open(&disk.0.join("journal")).1.kept.last_event, 3);
 }

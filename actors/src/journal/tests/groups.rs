@@ -21,10 +21,10 @@ impl HeldWriter {
     }
 }
 
-type Fates = mpsc::Receiver<(usize, Result<Committed, JournalError>)>;
+pub(super) type Fates = mpsc::Receiver<(usize, Result<Committed, JournalError>)>;
 
 /// Commits all while none can be written, so that they are one group; gives their fates as they are told.
-fn commit_as_group(journal: &Journal, batches: impl IntoIterator<Item = Batch>) -> Fates {
+pub(super) fn commit_as_group(journal: &Journal, batches: impl IntoIterator<Item = Batch>) -> Fates {
     let held = HeldWriter::new(journal);
     let (sender, fates) = mpsc::channel();
     for (index, batch) in batches.into_iter().enumerate() {
@@ -199,4 +199,22 @@ fn the_last_handle_may_be_dropped_on_the_writers_thread() {
     drop(journal);
     drop(held);
     told.recv().unwrap().unwrap();
+}
+
+#[test]
+fn whoever_waits_for_a_writer_that_is_gone_is_told_so() {
+    let queue = queue::Queue::default();
+    let (sender, told) = mpsc::channel();
+    let job = || {
+        let sender = sender.clone();
+        queue::Job::new(events(1), Box::new(move |fate| sender.send(fate).unwrap()))
+    };
+    queue.push(job());
+    queue.push(job());
+    assert!(told.try_recv().is_err(), "they wait");
+    queue.abandon();
+    queue.push(job());
+    let fates: Vec<_> = told.try_iter().collect();
+    assert_eq!(fates, [Err(JournalError::Closed), Err(JournalError::Closed), Err(JournalError::Closed)]);
+    assert!(queue.take_all().is_none());
 }

@@ -77,3 +77,17 @@ fn a_damaged_file_is_said_and_kept_and_does_not_keep_the_journal_from_beginning(
         assert_eq!(items_in_file(folder.path()), ["a"], "{case}");
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_written_fails_no_change_and_follows_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(folder.path());
+    let in_the_way = folder.path().join("items.json.new");
+    journal.commit_and_wait(Batch::new(now())).unwrap();
+    fs::create_dir(&in_the_way).unwrap();
+    journal.commit_and_wait(writes([Write::PutItem(item_record("a", ItemOwner::Journal))])).unwrap();
+    assert_eq!(items_in_file(folder.path()), <[&str; 0]>::default());
+    fs::remove_dir(&in_the_way).unwrap();
+    journal.commit_and_wait(events(1)).unwrap();
+    assert_eq!(items_in_file(folder.path()), ["a"]);
+}
