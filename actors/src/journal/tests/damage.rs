@@ -47,7 +47,7 @@ fn open_damaged(folder: &Path, case: &str) -> Damage {
 #[test]
 fn every_kind_of_damage_is_noticed_and_survived() {
     type Harm = fn(&Path);
-    let cases: [(&str, Harm); 12] = [
+    let cases: [(&str, Harm); 13] = [
         ("not a database", |folder| fs::write(journal_file(folder), "not a database at all").unwrap()),
         ("a header of zeros", |folder| {
             let file = OpenOptions::new().write(true).open(journal_file(folder)).unwrap();
@@ -67,6 +67,14 @@ fn every_kind_of_damage_is_noticed_and_survived() {
             for page in 1..pages {
                 file.write_all_at(&[0xa5; 64], page * 4096).unwrap();
             }
+        }),
+        ("a page that no start reads", |folder| {
+            let connection = rusqlite::Connection::open(journal_file(folder)).unwrap();
+            let query = "SELECT pageno FROM dbstat WHERE name = 'events' AND pagetype = 'leaf' LIMIT 1";
+            let page: u32 = connection.query_row(query, (), |row| row.get(0)).unwrap();
+            drop(connection);
+            let file = OpenOptions::new().write(true).open(journal_file(folder)).unwrap();
+            file.write_all_at(&[0xa5; 64], (u64::from(page) - 1) * 4096).unwrap();
         }),
         ("another program's database", |folder| {
             fs::remove_file(journal_file(folder)).unwrap();
