@@ -2,13 +2,13 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use keepwell_engine::repository::Repository;
 use keepwell_engine::source::Source;
-use keepwell_engine::source::files::{Excludes, FilesOptions, FilesSource};
+use keepwell_engine::source::files::{Excludes, FilesOptions, FilesSource, repository_pattern};
 use keepwell_engine::source::filter::pattern_lines;
 use keepwell_engine::source::stream::{CommandLine, StreamSource};
 
@@ -152,7 +152,7 @@ pub fn open(
         .map_err(|error| Failure::usage(format!("the working folder cannot be told: {error}")))?;
     let paths = arguments.all_paths()?;
     let mut excludes = arguments.excludes()?;
-    if let Some(pattern) = own_folder_pattern(&paths, repository) {
+    if let Some(pattern) = repository_pattern(&paths, repository.location()) {
         let shown = pattern.to_string_lossy();
         context.output.notice(&format!("left out: the repository itself, {shown}"));
         excludes.patterns.push(pattern);
@@ -178,32 +178,6 @@ fn command_line(words: &[PathBuf]) -> Result<CommandLine, Failure> {
     })
 }
 
-/// A repository that lies within what is backed up into it would grow by itself with every
-/// backup. The pattern that leaves it out, if it does.
-fn own_folder_pattern(paths: &[PathBuf], repository: &Repository) -> Option<OsString> {
-    let folder = fs::canonicalize(repository.location().as_folder()?).ok()?;
-    let inside = |path: &PathBuf| {
-        // Links within the tree are not followed, so only where it starts matters.
-        fs::canonicalize(path).is_ok_and(|start| folder.starts_with(&start) && folder != start)
-    };
-    let around = paths.iter().find(|path| inside(path))?;
-    let start = fs::canonicalize(around).ok()?;
-    let below = folder.strip_prefix(&start).ok()?;
-    Some(as_pattern(&std::path::absolute(around).ok()?.join(below)))
-}
-
-/// A pattern that matches this path only.
-fn as_pattern(path: &Path) -> OsString {
-    let mut pattern = Vec::new();
-    for &byte in path.as_os_str().as_bytes() {
-        if b"\\*?[]$!".contains(&byte) {
-            pattern.push(b'\\');
-        }
-        pattern.push(byte);
-    }
-    OsString::from_vec(pattern)
-}
-
 fn read_list(file: &Path) -> Result<Vec<u8>, Failure> {
     let read = if file.as_os_str() == "-" {
         let mut bytes = Vec::new();
@@ -216,14 +190,4 @@ fn read_list(file: &Path) -> Result<Vec<u8>, Failure> {
 
 fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes.to_vec()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_becomes_a_pattern_that_matches_it_alone() {
-        assert_eq!(as_pattern(Path::new("/a/b*[c]?\\")), r"/a/b\*\[c\]\?\\");
-    }
 }

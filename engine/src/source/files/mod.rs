@@ -9,6 +9,7 @@ mod exclude;
 mod folder;
 mod handle;
 mod metadata;
+mod own_repository;
 mod scan;
 mod targets;
 mod users;
@@ -24,6 +25,7 @@ use parking_lot::Mutex;
 
 pub use exclude::Excludes;
 pub use metadata::DeviceIds;
+pub use own_repository::repository_pattern;
 
 use crate::clock::Clock;
 use crate::control::Control;
