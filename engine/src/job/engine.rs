@@ -10,12 +10,14 @@ use std::thread;
 use parking_lot::Mutex;
 
 use super::{AttemptId, JobEngine, JobOutcome, JobSink};
-use crate::archive::{self, BackupOptions};
+use crate::archive::{self, BackupOptions, BackupOutcome};
 use crate::compute::ComputeSlots;
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::id::Id;
-use crate::repository::{FileKind, Repositories, RepositoryAddress, RepositoryOptions, SnapshotChoice};
+use crate::repository::{
+    Recovered, Repositories, Repository, RepositoryAddress, RepositoryOptions, SnapshotChoice,
+};
 use crate::restore::{self, RestoreOptions, Subtree, find_subtree};
 use crate::source::Source;
 
@@ -31,11 +33,17 @@ pub enum Job {
 pub struct BackupJob {
     /// Where it is stored.
     pub repository: RepositoryAddress,
-    /// What is backed up: new for each attempt.
-    pub source: Box<dyn Source>,
+    /// Makes what is backed up: a new source for each attempt.
+    pub source: MakeSource,
     /// How.
     pub options: BackupOptions,
+    /// The snapshot that an attempt before this one sealed, and may have stored without anybody's learning
+    /// of it. If it is stored it is the outcome, and nothing is read.
+    pub sealed_before: Option<Id>,
 }
+
+/// Makes a source, on the job's own thread: it may block, and a panic in it is the job's.
+pub type MakeSource = Box<dyn FnOnce() -> Result<Box<dyn Source>> + Send>;
 
 /// A snapshot, or part of it, to be written back.
 pub struct RestoreJob {
@@ -51,15 +59,6 @@ pub struct RestoreJob {
     pub target: PathBuf,
     /// How.
     pub options: RestoreOptions,
-}
-
-impl Job {
-    fn repository(&self) -> &RepositoryAddress {
-        match self {
-            Self::Backup(backup) => &backup.repository,
-            Self::Restore(restore) => &restore.repository,
-        }
-    }
 }
 
 /// Runs backups and restores. Clones are the same engine.
@@ -110,18 +109,13 @@ impl JobEngine for Engine {
             told.ended(JobOutcome::Failed(Error::Crashed(format!("no thread for the job: {error}"))));
         }
     }
-
-    fn holds_snapshot(&self, job: &Job, id: Id) -> Result<bool> {
-        let repository = self.shared.repositories.open(job.repository())?;
-        Ok(repository.files().store().size(&FileKind::Snapshot.path(id))?.is_some())
-    }
 }
 
 impl Shared {
     fn run(&self, job: Job, control: &Control, sink: &dyn JobSink) -> Result<JobOutcome> {
         control.checkpoint()?;
         match job {
-            Job::Backup(backup) => self.back_up(&backup, control, sink),
+            Job::Backup(backup) => self.back_up(backup, control, sink),
             Job::Restore(restore) => {
                 let _first = RestoresFirst::begin(self);
                 self.restore(&restore, control, sink)
@@ -129,11 +123,17 @@ impl Shared {
         }
     }
 
-    fn back_up(&self, job: &BackupJob, control: &Control, sink: &dyn JobSink) -> Result<JobOutcome> {
+    fn back_up(&self, job: BackupJob, control: &Control, sink: &dyn JobSink) -> Result<JobOutcome> {
         let repository = self.repositories.open(&job.repository)?;
         let session = repository.begin(false, control)?;
+        if let Some(stored) =
+            job.sealed_before.map(|id| stored_already(&repository, id)).transpose()?.flatten()
+        {
+            return Ok(JobOutcome::BackedUp(Box::new(stored)));
+        }
         repository.load_index(control)?;
-        let source = job.source.as_ref();
+        let source = (job.source)()?;
+        let source = source.as_ref();
         let outcome = archive::back_up(&session, source, &job.options, control, &self.backups, sink)?;
         Ok(JobOutcome::BackedUp(Box::new(outcome)))
     }
@@ -152,6 +152,16 @@ impl Shared {
         let (target, options) = (&job.target, &job.options);
         let outcome = restore::restore(&session, what, target, options, control, &self.restores, sink)?;
         Ok(JobOutcome::Restored(outcome))
+    }
+}
+
+/// What an attempt did that stored its snapshot and could not say so. How many entries it could not read is
+/// not known any more.
+fn stored_already(repository: &Repository, id: Id) -> Result<Option<BackupOutcome>> {
+    match repository.read_snapshot(id) {
+        Ok(snapshot) => Ok(Some(BackupOutcome { id, snapshot, errors: 0, recovered: Recovered::default() })),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

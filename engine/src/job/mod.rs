@@ -11,12 +11,11 @@ use std::sync::Arc;
 
 use keepwell_messages::ErrorClass;
 
-pub use engine::{BackupJob, Engine, Job, RestoreJob};
+pub use engine::{BackupJob, Engine, Job, MakeSource, RestoreJob};
 
 use crate::archive::BackupOutcome;
 use crate::control::Control;
 use crate::error::Error;
-use crate::id::Id;
 use crate::report::ReportSink;
 use crate::restore::RestoreOutcome;
 
@@ -70,11 +69,4 @@ pub trait JobEngine: Send + Sync {
     /// Starts a job and returns at once. Errors, too, arrive in [`JobSink::ended`].
     /// `attempt` names it in logs and thread names.
     fn start(&self, attempt: AttemptId, job: Self::Job, control: Control, sink: Arc<dyn JobSink>);
-
-    /// Whether the snapshot of this id is stored where `job` stores its own: asked after a crash,
-    /// before an attempt is repeated. Blocks.
-    ///
-    /// # Errors
-    /// As those of a job: the repository cannot be reached or opened.
-    fn holds_snapshot(&self, job: &Self::Job, id: Id) -> Result<bool, Error>;
 }
