@@ -23,7 +23,7 @@ pub(super) fn apply(
     last_event: u64,
 ) -> Result<Applied, JournalError> {
     let mut applied = Applied::default();
-    if let Some(served) = &batch.served {
+    for served in &batch.served {
         put_served(connection, served)?;
     }
     for write in &batch.writes {
@@ -42,11 +42,11 @@ fn make(connection: &Connection, write: &Write) -> Result<bool, JournalError> {
         Write::PutItem(record) => return put_item(connection, record),
         Write::RemoveItem(item) => return remove_item(connection, item),
         Write::CoverUntil(item, until) => {
-            let changed = connection
+            connection
                 .prepare_cached("UPDATE items SET covered_until = ?2 WHERE id = ?1")?
                 .execute(params![item.0, nanoseconds(*until)?])?;
-            found(changed, || JournalError::UnknownItem(item.clone()))?;
         }
+        Write::Uncover(item, since) => uncover(connection, item, nanoseconds(*since)?)?,
         Write::PutOutcome(item, outcome) => put_outcome(connection, item, outcome)?,
         Write::GloballyPaused(paused) => {
             connection.prepare_cached("UPDATE standing SET globally_paused = ?1")?.execute([paused])?;
@@ -57,6 +57,16 @@ fn make(connection: &Connection, write: &Write) -> Result<bool, JournalError> {
         Write::Sealed(task, snapshot) => seal(connection, *task, snapshot)?,
     }
     Ok(false)
+}
+
+fn uncover(connection: &Connection, item: &ItemId, since: i64) -> Result<(), JournalError> {
+    connection
+        .prepare_cached("UPDATE items SET covered_until = min(covered_until, ?2 - 1) WHERE id = ?1")?
+        .execute(params![item.0, since])?;
+    connection
+        .prepare_cached("DELETE FROM outcomes WHERE item = ?1 AND due >= ?2")?
+        .execute(params![item.0, since])?;
+    Ok(())
 }
 
 fn found(rows: usize, otherwise: impl FnOnce() -> JournalError) -> Result<(), JournalError> {

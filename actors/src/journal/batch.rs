@@ -1,12 +1,15 @@
 //! What is committed together: all of a batch is there, or nothing of it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chrono::{DateTime, Utc};
 use keepwell_messages::{CommandId, Event, ItemId, NumberedEvent, Refusal, Reply, ScheduleOutcome, TaskId};
 
 use super::{ItemRecord, JournalError, TaskRecord};
 
 /// One transition and what it tells.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Batch {
     /// Made in this order.
     pub writes: Vec<Write>,
@@ -14,14 +17,42 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// When it was decided: the time of all its events.
     pub at: DateTime<Utc>,
-    /// The command that it carries out, and what that is answered with. A command id is served once.
-    pub served: Option<Served>,
+    /// The commands that it carries out, and what they are answered with. A command id is served once.
+    pub served: Vec<Served>,
+    /// The batches that it builds on.
+    pub course: Option<Course>,
+}
+
+/// Batches of which each builds on those before it: once one has failed, all that follow fail.
+#[derive(Clone, Debug, Default)]
+pub struct Course {
+    broken: Arc<AtomicBool>,
+}
+
+impl Course {
+    /// A course of which nothing has failed.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether a batch of it has failed.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    pub(super) fn break_off(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.broken, &other.broken)
+    }
 }
 
 impl Batch {
     /// A batch of nothing yet.
     pub fn new(at: DateTime<Utc>) -> Self {
-        Self { writes: Vec::new(), events: Vec::new(), at, served: None }
+        Self { writes: Vec::new(), events: Vec::new(), at, served: Vec::new(), course: None }
     }
 }
 
@@ -37,8 +68,12 @@ pub enum Write {
     PutItem(ItemRecord),
     /// The item is no more. Its history stays as long as history does.
     RemoveItem(ItemId),
-    /// Every due time of an item up to this one has its outcome.
+    /// Every due time of an item up to this one has its outcome, or a task that will have one.
+    /// Nothing happens if the item is no more: then nothing is due.
     CoverUntil(ItemId, DateTime<Utc>),
+    /// The due times of an item from this one on have no outcome after all: what they had is forgotten.
+    /// Nothing happens if the item is no more.
+    Uncover(ItemId, DateTime<Utc>),
     /// What became of a due time, or of several; refused where that is known already of one of them.
     PutOutcome(ItemId, ScheduleOutcome),
     /// Whether everything is paused.

@@ -79,6 +79,9 @@ pub enum JournalError {
         /// The bound.
         bytes_max: usize,
     },
+    /// A batch that this one builds on has failed.
+    #[error("what it builds on could not be written")]
+    CourseBroken,
     /// The writer has ended, and nothing more is written.
     #[error("the journal is closed")]
     Closed,
@@ -100,6 +103,7 @@ impl JournalError {
             | Self::TaskHasEnded(_)
             | Self::UnknownTask(_)
             | Self::UnknownItem(_)
+            | Self::CourseBroken
             | Self::Closed => ErrorClass::Crash,
         }
     }

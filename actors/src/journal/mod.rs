@@ -37,7 +37,7 @@ use chrono::{DateTime, Utc};
 use keepwell_messages::{CommandId, Events, History, ItemId, Refusal, Reply, ScheduleOutcomes, TaskId};
 use parking_lot::Mutex;
 
-pub use batch::{Batch, Committed, Done, Served, Write};
+pub use batch::{Batch, Committed, Course, Done, Served, Write};
 pub use damaged::Damage;
 pub use error::JournalError;
 pub use items_file::ItemsFile;
@@ -135,6 +135,22 @@ impl Journal {
     /// The journal could not be read, or the value is damaged.
     pub fn served(&self, command: CommandId) -> Result<Option<Result<Reply, Refusal>>, JournalError> {
         self.shared.readers.ask(|connection| reader::served(connection, command))
+    }
+
+    /// The state that is committed now, for whoever starts again while the journal stays open.
+    ///
+    /// # Errors
+    /// As [`Journal::served`].
+    pub fn kept(&self) -> Result<Kept, JournalError> {
+        self.shared.readers.ask(|connection| load::load(&*connection.unchecked_transaction()?))
+    }
+
+    /// The newest commands that were carried out, and their answers, the newest first: at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Journal::served`].
+    pub fn latest_served(&self, limit: u32) -> Result<Vec<Served>, JournalError> {
+        self.shared.readers.ask(|connection| reader::latest_served(connection, limit))
     }
 
     /// A task; ended ones as long as they are kept.

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::load::task_record;
 use super::value::{self, count};
-use super::{JournalError, TaskRecord, schema};
+use super::{JournalError, Served, TaskRecord, schema};
 
 /// Connections kept for the next question: more questions at once than this are rare, and opening takes
 /// well under a millisecond.
@@ -67,6 +67,14 @@ pub(super) fn served(
         .query_row([value::uuid_bytes(&command.0)], |row| row.get(0))
         .optional()?;
     answer.map(|bytes| value::decode("an answer", &bytes)).transpose()
+}
+
+pub(super) fn latest_served(connection: &Connection, limit: u32) -> Result<Vec<Served>, JournalError> {
+    page(connection, "SELECT answer, command FROM served ORDER BY number DESC LIMIT ?1", [limit], |row| {
+        let id = uuid::Uuid::from_slice(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)
+            .map_err(|error| JournalError::Damaged(format!("a command's id: {error}")))?;
+        Ok((CommandId(id), value::decode("an answer", blob(row)?)?))
+    })
 }
 
 pub(super) fn task(connection: &Connection, task: TaskId) -> Result<Option<TaskRecord>, JournalError> {

@@ -16,7 +16,7 @@ use super::apply::{self, Applied};
 use super::folder::Folder;
 use super::queue::{Job, Queue};
 use super::retention::{BATCHES_BETWEEN_STEPS, Retention};
-use super::{Batch, Committed, JournalError, items_file};
+use super::{Batch, Committed, Course, JournalError, items_file};
 
 /// What happened to one batch of a group: its event numbers follow this one.
 type Fate = Result<u64, JournalError>;
@@ -71,6 +71,7 @@ impl Writer {
             Err(error) if jobs.len() == 1 => vec![Err(error)],
             Err(_) => batches.iter().map(|batch| self.write_alone(batch)).collect(),
         };
+        break_courses(&batches, &fates);
         self.follow_with_items_file();
         for (job, fate) in jobs.into_iter().zip(fates) {
             tell(job, fate);
@@ -78,7 +79,12 @@ impl Writer {
     }
 
     fn write_alone(&mut self, batch: &Batch) -> Fate {
-        self.write_together(&[batch])?.pop().unwrap_or(Err(JournalError::Closed))
+        let fate = self.write_together(&[batch]).and_then(|mut fates| match fates.pop() {
+            Some(fate) => fate,
+            None => Err(JournalError::Closed),
+        });
+        break_courses(&[batch], std::slice::from_ref(&fate));
+        fate
     }
 
     /// One transaction. Fails as a whole if that does, and then nothing of any batch is there.
@@ -107,8 +113,21 @@ impl Writer {
     ) -> Result<Vec<Fate>, JournalError> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
         let mut fates = Vec::with_capacity(batches.len());
+        // Marked as broken when the fate is final, for this transaction may be taken back.
+        let mut broken: Vec<&Course> = Vec::new();
         for batch in batches {
-            fates.push(self.write_at_savepoint(batch, applied)?);
+            let course = batch.course.as_ref();
+            if course.is_some_and(|course| {
+                course.is_broken() || broken.iter().any(|broken| broken.is_same_as(course))
+            }) {
+                fates.push(Err(JournalError::CourseBroken));
+                continue;
+            }
+            let fate = self.write_at_savepoint(batch, applied)?;
+            if fate.is_err() {
+                broken.extend(course);
+            }
+            fates.push(fate);
         }
         self.batches_since_step += batches.len();
         if self.batches_since_step >= BATCHES_BETWEEN_STEPS {
@@ -158,6 +177,15 @@ impl Writer {
         if let Err(error) = checkpoint {
             // Nothing is lost: the log stays, and the next opening reads it.
             tracing::warn!(%error, "the journal's log could not be folded into it");
+        }
+    }
+}
+
+/// What builds on a batch that failed is not to be written.
+fn break_courses(batches: &[&Batch], fates: &[Fate]) {
+    for (batch, fate) in batches.iter().zip(fates) {
+        if let (Some(course), Err(_)) = (&batch.course, fate) {
+            course.break_off();
         }
     }
 }

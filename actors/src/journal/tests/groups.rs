@@ -62,7 +62,6 @@ fn a_batch_that_fails_leaves_its_neighbours_alone_and_uses_up_no_number() {
         (vec![Write::Sealed(task_id(1), "ab".into())], JournalError::TaskHasEnded(task_id(1))),
         (vec![Write::Sealed(unknown, "ab".into())], JournalError::UnknownTask(unknown)),
         (vec![Write::RemoveItem("none".into())], JournalError::UnknownItem("none".into())),
-        (vec![Write::CoverUntil("none".into(), now())], JournalError::UnknownItem("none".into())),
         (vec![put_outcome("home", late)], JournalError::TimeOutOfRange(late)),
         (vec![Write::PutItem(large)], JournalError::TooLarge { what: "an item", bytes_max: 4 << 20 }),
     ];
@@ -86,6 +85,45 @@ fn a_batch_that_fails_leaves_its_neighbours_alone_and_uses_up_no_number() {
     assert_eq!(opened.kept.settings, Settings::default());
     assert_eq!(opened.kept.items, []);
     assert_eq!(journal.outcomes(&home(), 10).unwrap().outcomes, [outcome(now())]);
+}
+
+#[test]
+fn what_builds_on_a_batch_that_failed_fails_and_others_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(folder.path());
+    let (course, other) = (Course::new(), Course::new());
+    let on = |course: &Course, batch: Batch| Batch { course: Some(course.clone()), ..batch };
+    let bad = writes([Write::RemoveItem("none".into())]);
+    let group =
+        [on(&course, events(1)), on(&course, bad), on(&course, events(1)), on(&other, events(1)), events(1)];
+    let fates: Vec<_> = commit_as_group(&journal, group).iter().map(|(_, fate)| fate).collect();
+    let numbers_of =
+        |fate: &Result<Committed, JournalError>| fate.as_ref().map(numbers).map_err(Clone::clone);
+    let unknown = JournalError::UnknownItem("none".into());
+    let expected = [Ok(vec![1]), Err(unknown), Err(JournalError::CourseBroken), Ok(vec![2]), Ok(vec![3])];
+    assert_eq!(fates.iter().map(numbers_of).collect::<Vec<_>>(), expected);
+    assert!(course.is_broken() && !other.is_broken());
+    assert_eq!(journal.commit_and_wait(on(&course, events(1))), Err(JournalError::CourseBroken));
+}
+
+#[test]
+fn due_times_that_are_uncovered_have_no_outcome_and_no_item_is_made_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(folder.path());
+    let hour = |hours| now() + TimeDelta::hours(hours);
+    let item = Write::PutItem(item_record("home", ItemOwner::Journal));
+    let outcomes = (1..=4).map(|hours| put_outcome("home", hour(hours)));
+    let covered = Write::CoverUntil(home(), hour(4));
+    journal.commit_and_wait(writes([item, covered].into_iter().chain(outcomes).collect::<Vec<_>>())).unwrap();
+    let none = ItemId::from("none");
+    journal.commit_and_wait(writes([Write::Uncover(home(), hour(3))])).unwrap();
+    journal.commit_and_wait(writes([Write::Uncover(none.clone(), hour(3))])).unwrap();
+    journal.commit_and_wait(writes([Write::CoverUntil(none, hour(3))])).unwrap();
+    let kept = journal.kept().unwrap();
+    assert_eq!(kept.items.len(), 1);
+    assert_eq!(kept.items[0].covered_until, hour(3) - TimeDelta::nanoseconds(1));
+    let dues = journal.outcomes(&home(), 10).unwrap().outcomes.into_iter().map(|outcome| outcome.due);
+    assert_eq!(dues.collect::<Vec<_>>(), [hour(2), hour(1)]);
 }
 
 #[test]

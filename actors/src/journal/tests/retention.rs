@@ -67,7 +67,7 @@ fn answers_are_forgotten_in_their_order() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open_small(folder.path());
     for number in 0..100 {
-        let served = Some((command_id(number), Err(keepwell_messages::Refusal::ShuttingDown)));
+        let served = vec![(command_id(number), Err(keepwell_messages::Refusal::ShuttingDown))];
         journal.commit_and_wait(Batch { served, ..Batch::new(now()) }).unwrap();
     }
     let_steps_pass(&journal, 1);

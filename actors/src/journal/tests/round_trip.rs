@@ -150,10 +150,10 @@ fn an_answer_comes_back_and_is_given_once() {
         Err(Refusal::UnknownItem("nothing".into())),
     ];
     for (number, answer) in (1..).zip(&answers) {
-        let served = Some((command_id(number), answer.clone()));
+        let served = vec![(command_id(number), answer.clone())];
         journal.commit_and_wait(Batch { served, ..Batch::new(now()) }).unwrap();
     }
-    let again = Batch { served: Some((command_id(1), answers[1].clone())), ..events(1) };
+    let again = Batch { served: vec![(command_id(1), answers[1].clone())], ..events(1) };
     assert_eq!(journal.commit_and_wait(again), Err(JournalError::AlreadyServed(command_id(1))));
     drop(journal);
     let (journal, opened) = open(folder.path());
@@ -162,6 +162,8 @@ fn an_answer_comes_back_and_is_given_once() {
         assert_eq!(journal.served(command_id(number)).unwrap(), Some(answer));
     }
     assert_eq!(journal.served(command_id(3)).unwrap(), None);
+    let newest: Vec<_> = journal.latest_served(1).unwrap().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(newest, [command_id(2)]);
 }
 
 #[test]
