@@ -1,16 +1,34 @@
 //! The actor system: schedule, queue, run, supervise, retry.
 //!
-//! What stands so far are its rules, pure functions without a clock or I/O:
-//! [`schedule`] says when an item is due, [`retry`] whether a failed attempt is
-//! followed by another, [`transition`] which state follows which, [`board`]
-//! who runs now, and [`calendar`] what is due. [`supervision`] keeps actors
-//! alive, and the [`journal`] remembers. The actors are built on these and on the
-//! engine's seam (`keepwell_engine::job`).
+//! [`Keepwell::start`] starts it inside any running actix system, and the [`Handle`] it gives is the way in
+//! and out. Three actors speak typed messages: the [`scheduler`] knows items and the clock, the [`manager`]
+//! decides who runs, and one [task actor](task) for each task that runs has its worker.
+//!
+//! Their rules are pure functions without a clock or I/O: [`schedule`] says when an item is due, [`calendar`]
+//! what is due, [`board`] who runs now, [`transition`] which state follows which, and [`retry`] whether a failed attempt
+//! is followed by another. [`supervision`] keeps actors alive, the [`journal`] remembers, and a [`runner`] does the work.
 
 pub mod board;
 pub mod calendar;
+mod hub;
 pub mod journal;
+mod keepwell;
+mod ledger;
+pub mod manager;
 pub mod retry;
+pub mod runner;
 pub mod schedule;
+pub mod scheduler;
+mod settings;
+mod setup;
+mod subscription;
 pub mod supervision;
+pub mod task;
+mod task_ids;
 pub mod transition;
+
+pub use hub::{EVENTS_BEHIND_MAX, PROGRESS_BEHIND_MAX};
+pub use keepwell::{AskError, Handle, Keepwell, Perform, Repairs, StartError, Tell};
+pub use settings::{HANG_AFTER, Settings};
+pub use subscription::{Subscription, Told};
+pub use task_ids::Randomness;

@@ -82,6 +82,11 @@ pub enum GiveUpReason {
 }
 
 impl RetryPolicy {
+    /// No retry waits longer.
+    pub fn delay_max(&self) -> Duration {
+        self.ordinary.cap.max(self.network.cap)
+    }
+
     /// What follows when an attempt failed with `class` and `attempts_made` attempts, that one included, are
     /// over.
     pub fn decide(&self, class: ErrorClass, attempts_made: u32) -> RetryDecision {

@@ -181,7 +181,7 @@ impl Board {
     fn set_globally_paused(&mut self, paused: bool, decision: &mut Decision) {
         if self.globally_paused != paused {
             self.globally_paused = paused;
-            decision.settings_changed = true;
+            decision.globally_paused = Some(paused);
             decision.events.push(Event::GlobalPause(GlobalPause { paused }));
         }
     }
@@ -218,7 +218,7 @@ impl Board {
         }
         Ok(self.decide(now, |board, decision| {
             board.limits.max_concurrent_tasks = count;
-            decision.settings_changed = true;
+            decision.max_concurrent_tasks = Some(count);
         }))
     }
 

@@ -76,6 +76,13 @@ pub struct BoardTask {
     turn: u64,
 }
 
+impl BoardTask {
+    /// The worker that the task counts on.
+    pub fn worker(&self) -> Option<Generation> {
+        self.worker
+    }
+}
+
 /// Which start of which worker: reports of another one are stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Generation(pub u64);
@@ -98,8 +105,10 @@ pub enum Effect {
 pub struct Decision {
     /// Tasks that changed, to be written as they are now; sorted.
     pub changed: BTreeSet<TaskId>,
-    /// Whether global pause or the limit changed.
-    pub settings_changed: bool,
+    /// Whether everything is paused now, if that changed.
+    pub globally_paused: Option<bool>,
+    /// How many backups may run at once, if somebody changed that.
+    pub max_concurrent_tasks: Option<u32>,
     /// What is announced, in order.
     pub events: Vec<Event>,
     /// What is done, in order.

@@ -167,8 +167,9 @@ impl World {
         let live: HashMap<TaskId, Generation> =
             self.workers.iter().map(|(generation, (task, _))| (*task, *generation)).collect();
         self.workers.retain(|generation, (task, _)| live.get(task) == Some(generation));
+        let next = Generation(self.board.next_generation + 1000);
         let (board, decision) =
-            Board::restore(RetryPolicy::default(), self.limits.clone(), kept, &live, at(self.now));
+            Board::restore(RetryPolicy::default(), self.limits.clone(), kept, &live, next, at(self.now));
         self.board = board;
         decision
     }

@@ -79,6 +79,30 @@ impl Board {
         }))
     }
 
+    /// The clock was set back: retries wait from now on, not for the time that the clock showed before.
+    pub fn clock_set_back(&mut self, now: DateTime<Utc>) -> Decision {
+        let delay = chrono::TimeDelta::from_std(self.policy.delay_max()).unwrap_or(chrono::TimeDelta::MAX);
+        let at_most = now.checked_add_signed(delay).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let too_late = |entry: &&super::BoardTask| match &entry.task.pending {
+            Some(PendingReason::Retry(retry)) => retry.at > at_most,
+            _ => false,
+        };
+        let too_late: Vec<TaskId> = self.tasks.values().filter(too_late).map(|entry| entry.task.id).collect();
+        self.decide(now, |board, decision| {
+            for id in too_late {
+                let Some(mut retry) = board.tasks.get(&id).and_then(|entry| entry.retry.clone()) else {
+                    continue;
+                };
+                retry.at = at_most;
+                if let Some(entry) = board.tasks.get_mut(&id) {
+                    entry.retry = Some(retry.clone());
+                }
+                decision.events.push(Event::TaskRetry(TaskRetry { task: id, retry: retry.clone() }));
+                board.wait(id, PendingReason::Retry(retry), decision);
+            }
+        })
+    }
+
     fn counts_on(&self, id: TaskId, generation: Generation) -> bool {
         self.tasks.get(&id).is_some_and(|entry| entry.worker == Some(generation))
     }

@@ -34,18 +34,20 @@ pub struct Kept {
 
 impl Board {
     /// The board again. Workers in `live` are adopted; an attempt whose worker is lost is one that
-    /// crashed, unless it had sealed its snapshot: then it starts again, and looks first.
+    /// crashed, unless it had sealed its snapshot: then it starts again, and looks first. New workers get
+    /// generations from `first_generation` on, which no worker before had.
     pub fn restore(
         policy: RetryPolicy,
         limits: Limits,
         kept: Kept,
         live: &HashMap<TaskId, Generation>,
+        first_generation: Generation,
         now: DateTime<Utc>,
     ) -> (Self, Decision) {
         let mut board = Self::new(policy, limits);
         board.globally_paused = kept.globally_paused;
         board.counts = kept.counts;
-        board.next_generation = live.values().map(|generation| generation.0 + 1).max().unwrap_or(1);
+        board.next_generation = first_generation.0;
         let mut tasks = kept.tasks;
         tasks.sort_by_key(|kept| (kept.task.created, kept.task.id));
         let ids: Vec<TaskId> = tasks.iter().map(|kept| kept.task.id).collect();

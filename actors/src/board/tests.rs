@@ -237,7 +237,7 @@ fn global_pause_stops_all_backups_and_resume_all_lets_them_go_on() {
     scene.create(restore(9));
     let (decision, count) = scene.board.pause_all(scene.now);
     assert_eq!(count, 3);
-    assert!(decision.settings_changed);
+    assert_eq!(decision.globally_paused, Some(true));
     assert_eq!(scene.running(), [9], "restores go on");
     scene.create(backup(5, "main", Trigger::Manual));
     assert_eq!(scene.running(), [9], "nothing starts");
@@ -460,7 +460,8 @@ fn a_manager_that_restarts_adopts_the_workers_that_run() {
     scene.board.pause(id(2), scene.now).expect("paused");
     let live = [1, 2, 3, 4].map(|number| (id(number), scene.generation(number))).into();
     let kept = kept_of(&scene.board);
-    let (board, decision) = Board::restore(RetryPolicy::default(), Limits::default(), kept, &live, scene.now);
+    let (board, decision) =
+        Board::restore(RetryPolicy::default(), Limits::default(), kept, &live, Generation(1000), scene.now);
     assert_eq!(decision, Decision::default(), "nothing changes");
     scene.board = board;
     assert_eq!(scene.running(), [1, 3, 4]);
@@ -478,8 +479,14 @@ fn after_the_death_of_the_process_attempts_go_on_counting() {
     scene.board.sealed(id(2), generation, "ab".repeat(32), scene.now).expect("noted");
     scene.board.pause(id(4), scene.now).expect("paused");
     let kept = kept_of(&scene.board);
-    let (board, decision) =
-        Board::restore(RetryPolicy::default(), Limits::default(), kept, &HashMap::new(), scene.now);
+    let (board, decision) = Board::restore(
+        RetryPolicy::default(),
+        Limits::default(),
+        kept,
+        &HashMap::new(),
+        Generation(1000),
+        scene.now,
+    );
     scene.board = board;
     assert!(matches!(scene.pending(1), PendingReason::Retry(retry) if retry.attempt == 2));
     assert_eq!(

@@ -142,6 +142,16 @@ impl Calendar {
         Ok(&entry.kept)
     }
 
+    /// The configuration file names this item no more: it is disabled, and its history stays. False if it
+    /// is not the file's, or is disabled already.
+    pub fn withdraw(&mut self, id: &ItemId) -> bool {
+        let of_file = |entry: &&mut Entry| entry.kept.owner == ItemOwner::ConfigurationFile;
+        match self.items.get_mut(id).filter(of_file) {
+            Some(entry) => std::mem::replace(&mut entry.kept.item.enabled, false),
+            None => false,
+        }
+    }
+
     /// Takes an item out.
     pub fn remove(&mut self, id: &ItemId) -> Result<KeptItem, Refusal> {
         match self.items.get(id) {
@@ -259,7 +269,8 @@ fn command_id(item: &ItemId, due: DateTime<Utc>) -> CommandId {
     CommandId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-fn ensure_valid(item: &Item) -> Result<(), Refusal> {
+/// Whether an item can be what it is to be, its schedule and the meaning of its names left out.
+pub(crate) fn ensure_valid(item: &Item) -> Result<(), Refusal> {
     let id = &item.id.0;
     let refuse = |why: String| Err(Refusal::Invalid(why));
     if id.is_empty() || id.len() > ItemId::BYTES_MAX {

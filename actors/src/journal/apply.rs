@@ -43,7 +43,7 @@ fn make(connection: &Connection, write: &Write) -> Result<bool, JournalError> {
         Write::RemoveItem(item) => return remove_item(connection, item),
         Write::CoverUntil(item, until) => {
             connection
-                .prepare_cached("UPDATE items SET covered_until = ?2 WHERE id = ?1")?
+                .prepare_cached("UPDATE items SET covered_until = max(covered_until, ?2) WHERE id = ?1")?
                 .execute(params![item.0, nanoseconds(*until)?])?;
         }
         Write::Uncover(item, since) => uncover(connection, item, nanoseconds(*since)?)?,

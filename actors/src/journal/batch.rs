@@ -69,7 +69,7 @@ pub enum Write {
     /// The item is no more. Its history stays as long as history does.
     RemoveItem(ItemId),
     /// Every due time of an item up to this one has its outcome, or a task that will have one.
-    /// Nothing happens if the item is no more: then nothing is due.
+    /// It is never set back by this. Nothing happens if the item is no more: then nothing is due.
     CoverUntil(ItemId, DateTime<Utc>),
     /// The due times of an item from this one on have no outcome after all: what they had is forgotten.
     /// Nothing happens if the item is no more.

@@ -36,6 +36,7 @@
 //! round, and dropping that arbiter ends all of it. Tests on virtual time use
 //! the system's arbiter, since each runtime has a clock of its own.
 
+mod answer;
 mod child;
 mod death;
 mod faults;
@@ -49,6 +50,7 @@ mod watched;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{Answer, Later, Owed};
 pub use child::{Notice, Retire, Start};
 pub use death::{DEATH_TEXT_BYTES_MAX, Death};
 pub use faults::{Fault, FaultPlan, Faults, PanicAtCall, RandomFaults};

@@ -1,0 +1,192 @@
+//! What names stand for: repositories, sources, and the folders that restores may write to.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use keepwell_engine::archive::BackupOptions;
+use keepwell_engine::clock::Clock;
+use keepwell_engine::error::{Error, Result};
+use keepwell_engine::id::Id;
+use keepwell_engine::job::{BackupJob, Job, MakeSource, RestoreJob};
+use keepwell_engine::repository::{RepositoryAddress, SnapshotChoice};
+use keepwell_engine::restore::RestoreOptions;
+use keepwell_engine::source::Source;
+use keepwell_engine::source::files::{Excludes, FilesOptions, FilesSource, repository_pattern};
+use keepwell_messages::{FilesItem, Item, ItemSource, RestoreRequest, TaskKind};
+
+use super::{Attempt, Workshop};
+
+/// Makes a source of the embedding program's own, a new one for each attempt. Called on the attempt's thread.
+pub type MakeNamedSource = Arc<dyn Fn() -> Result<Box<dyn Source>> + Send + Sync>;
+
+/// What the names in items and restores stand for.
+#[derive(Clone)]
+pub struct Places {
+    repositories: BTreeMap<String, RepositoryAddress>,
+    sources: BTreeMap<String, MakeNamedSource>,
+    restore_roots: Vec<PathBuf>,
+    clock: Arc<dyn Clock>,
+    program_version: String,
+}
+
+impl Places {
+    /// No name means anything yet. `program_version` is named in snapshots.
+    pub fn new(clock: Arc<dyn Clock>, program_version: impl Into<String>) -> Self {
+        Self {
+            repositories: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            restore_roots: Vec::new(),
+            clock,
+            program_version: program_version.into(),
+        }
+    }
+
+    /// Gives a repository its name.
+    pub fn repository(mut self, name: impl Into<String>, address: RepositoryAddress) -> Self {
+        self.repositories.insert(name.into(), address);
+        self
+    }
+
+    /// Gives a source of the program's own its name: what `ItemSource::Named` means.
+    pub fn source(mut self, name: impl Into<String>, make: MakeNamedSource) -> Self {
+        self.sources.insert(name.into(), make);
+        self
+    }
+
+    /// Lets restores write into folders below this one, which is absolute.
+    pub fn restore_root(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.restore_roots.push(folder.into());
+        self
+    }
+
+    fn address(&self, name: &str) -> Result<&RepositoryAddress, String> {
+        self.repositories.get(name).ok_or_else(|| match closest(name, self.repositories.keys()) {
+            Some(known) => format!("there is no repository {name}; did you mean {known}?"),
+            None => format!("there is no repository {name} in the configuration"),
+        })
+    }
+
+    fn named_source(&self, name: &str) -> Result<&MakeNamedSource, String> {
+        self.sources.get(name).ok_or_else(|| match closest(name, self.sources.keys()) {
+            Some(known) => format!("there is no source {name}; did you mean {known}?"),
+            None => format!("there is no source {name} in the configuration"),
+        })
+    }
+
+    /// Whether a restore may write to `target`. By its names: what the folders on the way are is the
+    /// restore's business, which follows no link out of its target.
+    fn ensure_target(&self, target: &str) -> Result<(), String> {
+        let path = Path::new(target);
+        let plain = |component| matches!(component, Component::RootDir | Component::Normal(_));
+        if !path.is_absolute() || !path.components().all(plain) {
+            return Err(format!("the target {target} is not an absolute path without .."));
+        }
+        if self.restore_roots.iter().any(|root| path.starts_with(root)) {
+            return Ok(());
+        }
+        if self.restore_roots.is_empty() {
+            return Err("no folder is configured to take restores; name one as a restore root".into());
+        }
+        let roots: Vec<_> = self.restore_roots.iter().map(|root| root.display().to_string()).collect();
+        Err(format!("the target {target} is not below a restore root: {}", roots.join(", ")))
+    }
+
+    fn backup(&self, attempt: &Attempt, item: &Item) -> Result<Job> {
+        let repository = self.address(&item.repository).map_err(Error::Invalid)?.clone();
+        let sealed = attempt.sealed.as_deref().map(str::parse::<Id>).transpose();
+        let sealed_before = sealed.map_err(|error| Error::Invalid(error.to_string()))?;
+        let (source, excludes): (MakeSource, _) = match &item.source {
+            ItemSource::Files(files) => {
+                let (files, clock) = (files.clone(), self.clock.clone());
+                let excludes = files.excludes.clone();
+                let location = repository.location.clone();
+                let make = move || {
+                    let source = files_source(&files, &location, clock)?;
+                    Ok(Box::new(source) as Box<dyn Source>)
+                };
+                (Box::new(make), excludes)
+            }
+            ItemSource::Named(name) => {
+                let make = self.named_source(name).map_err(Error::Invalid)?.clone();
+                (Box::new(move || make()), Vec::new())
+            }
+            ItemSource::Firebird(name) => return Err(Error::Invalid(no_firebird(name))),
+        };
+        let options = BackupOptions {
+            tags: item.tags.clone(),
+            excludes,
+            program_version: self.program_version.clone(),
+            ..BackupOptions::default()
+        };
+        Ok(Job::Backup(BackupJob { repository, source, options, sealed_before }))
+    }
+
+    fn restore(&self, request: &RestoreRequest) -> Result<Job> {
+        self.ensure_target(&request.target).map_err(Error::Invalid)?;
+        Ok(Job::Restore(RestoreJob {
+            repository: self.address(&request.repository).map_err(Error::Invalid)?.clone(),
+            snapshot: request.snapshot.clone(),
+            choice: SnapshotChoice::default(),
+            path: request.path.clone().into_bytes(),
+            target: request.target.clone().into(),
+            options: RestoreOptions { verify: request.verify, ..RestoreOptions::default() },
+        }))
+    }
+}
+
+impl Workshop<Job> for Places {
+    fn accepts(&self, kind: &TaskKind, item: Option<&Item>) -> Result<(), String> {
+        match (kind, item) {
+            (TaskKind::Restore(request), _) => {
+                self.address(&request.repository)?;
+                self.ensure_target(&request.target)
+            }
+            (TaskKind::Backup(_), Some(item)) => {
+                self.address(&item.repository)?;
+                match &item.source {
+                    ItemSource::Files(_) => Ok(()),
+                    ItemSource::Named(name) => self.named_source(name).map(|_| ()),
+                    ItemSource::Firebird(name) => Err(no_firebird(name)),
+                }
+            }
+            (TaskKind::Backup(item), None) => Err(format!("nothing is known of item {item}")),
+        }
+    }
+
+    fn job(&self, attempt: &Attempt) -> Result<Job> {
+        match (&attempt.kind, &attempt.item) {
+            (TaskKind::Backup(_), Some(item)) => self.backup(attempt, item),
+            (TaskKind::Backup(id), None) => {
+                Err(Error::Invalid(format!("the task of item {id} has lost its item")))
+            }
+            (TaskKind::Restore(request), _) => self.restore(request),
+        }
+    }
+}
+
+fn files_source(
+    files: &FilesItem,
+    repository: &keepwell_engine::store::Location,
+    clock: Arc<dyn Clock>,
+) -> Result<FilesSource> {
+    let paths: Vec<PathBuf> = files.paths.iter().map(PathBuf::from).collect();
+    let mut patterns: Vec<OsString> = files.excludes.iter().map(OsString::from).collect();
+    patterns.extend(repository_pattern(&paths, repository));
+    let excludes = Excludes { patterns, ..Excludes::default() };
+    FilesSource::new(paths, FilesOptions { excludes, ..FilesOptions::default() }, clock)
+}
+
+fn no_firebird(name: &str) -> String {
+    format!("this program cannot back up Firebird databases yet, so not {name} either")
+}
+
+/// A known name that is probably meant.
+fn closest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    known
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .filter(|(distance, known)| *distance <= 2.max(known.len() / 4))
+        .min()
+        .map(|(_, known)| known)
+}

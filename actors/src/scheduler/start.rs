@@ -1,0 +1,153 @@
+//! How a scheduler begins: from the journal, and the configuration file's items.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use keepwell_messages::{ItemId, ItemOwner, Refusal};
+
+use super::SchedulerActor;
+use super::ask::put_item;
+use crate::calendar::{Calendar, KeptItem};
+use crate::journal::{Batch, ItemRecord, Journal, JournalError};
+use crate::ledger::Ledger;
+use crate::manager::{ItemTasks, ManagerActor};
+use crate::setup::{Setup, ask_journal};
+use crate::supervision::Stable;
+
+/// Items of the configuration file that are written at once.
+const ITEMS_AT_ONCE: usize = 500;
+
+/// What a scheduler begins from.
+pub(crate) struct StartedScheduler {
+    items: Vec<ItemRecord>,
+}
+
+impl StartedScheduler {
+    /// Reads the journal, once what was asked and written before is in it or has failed.
+    pub(crate) async fn find(
+        setup: &Setup,
+        journal: &Journal,
+        manager: &Stable<ManagerActor>,
+    ) -> Result<Self, JournalError> {
+        // The manager answers when all that it was asked before is written. One that is gone was asked nothing.
+        let _ = manager.send(ItemTasks { items: Vec::new() }).await;
+        let now = setup.now();
+        let items = ask_journal(journal, move |journal| {
+            journal.commit_and_wait(Batch::new(now))?;
+            journal.kept().map(|kept| kept.items)
+        })
+        .await?;
+        Ok(Self { items })
+    }
+
+    /// The scheduler.
+    pub(crate) fn scheduler(
+        self,
+        setup: Arc<Setup>,
+        journal: Journal,
+        manager: Stable<ManagerActor>,
+    ) -> SchedulerActor {
+        let ledger = Ledger::new(journal.clone(), setup.hub.clone());
+        let looked_at_clock = setup.reading();
+        SchedulerActor {
+            setup,
+            journal,
+            manager,
+            calendar: calendar_of(self.items),
+            ledger,
+            to_ask: VecDeque::new(),
+            asking: false,
+            undecided: BTreeMap::new(),
+            in_flight: HashMap::new(),
+            looked_at_clock,
+            wake: None,
+            retiring: false,
+        }
+    }
+}
+
+impl SchedulerActor {
+    /// Takes in the configuration file's items, then deals with what is overdue.
+    pub(super) fn begin(&mut self, context: &mut Context<Self>) {
+        self.take_in_configuration(context);
+        self.deal_with_due(context);
+        self.set_wake(context);
+    }
+
+    fn take_in_configuration(&mut self, context: &mut Context<Self>) {
+        let now = self.setup.now();
+        let setup = self.setup.clone();
+        let mut batch = Batch::new(now);
+        for item in &setup.items {
+            let known = self.calendar.item(&item.id);
+            if known.is_some_and(|kept| kept.owner == ItemOwner::ConfigurationFile && kept.item == *item) {
+                continue;
+            }
+            match self.calendar.set(item.clone(), ItemOwner::ConfigurationFile, now) {
+                Ok(kept) => put_item(&mut batch, kept),
+                // They were checked before anything was started.
+                Err(why) => {
+                    tracing::error!(item = %item.id, %why, "an item of the configuration is left out")
+                }
+            }
+            if batch.writes.len() >= ITEMS_AT_ONCE {
+                let full = std::mem::replace(&mut batch, Batch::new(now));
+                Ledger::write(self, context, full, Box::new(|_, _, _| {}));
+            }
+        }
+        let named: HashSet<&ItemId> = setup.items.iter().map(|item| &item.id).collect();
+        let known = self.calendar.items().map(|kept| kept.item.id.clone());
+        let gone: Vec<ItemId> = known.filter(|id| !named.contains(id)).collect();
+        for id in gone {
+            if self.calendar.withdraw(&id)
+                && let Some(kept) = self.calendar.item(&id)
+            {
+                put_item(&mut batch, kept);
+            }
+        }
+        if !batch.writes.is_empty() {
+            Ledger::write(self, context, batch, Box::new(|_, _, _| {}));
+        }
+    }
+
+    /// Begins again in place: its state is ahead of the journal's.
+    pub(super) fn read_again(&mut self, context: &mut Context<Self>) {
+        if self.retiring {
+            context.stop();
+            return;
+        }
+        if self.asking {
+            // What becomes of due times that are asked for now must be known first.
+            context.run_later(super::AGAIN_AFTER, Self::read_again);
+            return;
+        }
+        self.to_ask.clear();
+        let why = self.ledger.failed().unwrap_or(Refusal::ShuttingDown);
+        self.refuse_waiting(&why);
+        let (setup, journal, manager) = (self.setup.clone(), self.journal.clone(), self.manager.clone());
+        let find = async move { StartedScheduler::find(&setup, &journal, &manager).await };
+        context.wait(find.into_actor(self).map(|found, actor, context| match found {
+            Ok(found) => {
+                actor.ledger = Ledger::new(actor.journal.clone(), actor.setup.hub.clone());
+                actor.calendar = calendar_of(found.items);
+                actor.begin(context);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the journal cannot be read again yet");
+                context.run_later(super::AGAIN_AFTER, Self::read_again);
+            }
+        }));
+    }
+}
+
+fn calendar_of(items: Vec<ItemRecord>) -> Calendar {
+    let mut calendar = Calendar::default();
+    for ItemRecord { item, owner, anchor, covered_until } in items {
+        let id = item.id.clone();
+        if let Err(error) = calendar.put_back(KeptItem { item, owner, anchor, covered_until }) {
+            tracing::error!(item = %id, %error, "an item's schedule is not understood; it is never due");
+        }
+    }
+    calendar
+}

@@ -1,0 +1,61 @@
+//! What a system starts with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keepwell_engine::clock::{Clock, SystemClock};
+use keepwell_messages::Item;
+
+use crate::board::Limits;
+use crate::retry::RetryPolicy;
+use crate::runner::Runner;
+use crate::supervision::{ChildSettings, Faults};
+use crate::task_ids::Randomness;
+
+/// A worker whose counters stand still for so long, in a stage that has counters, is given up. A pack of
+/// 16 MiB takes 20 minutes at 14 kB/s, and slower lines than that do not back up.
+pub const HANG_AFTER: Duration = Duration::from_secs(30 * 60);
+
+/// What a system starts with: all of it can be changed, and all but the first two have a default.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where the journal lives: one folder, one system.
+    pub data_folder: PathBuf,
+    /// What does the work.
+    pub runner: Arc<dyn Runner>,
+    /// The configuration file's items. Those that it had before and has no more are disabled.
+    pub items: Vec<Item>,
+    /// How much runs at once. A number set by command counts more than the one here.
+    pub limits: Limits,
+    /// When a failed attempt is followed by another.
+    pub retries: RetryPolicy,
+    /// When a worker is given up that shows no sign of work.
+    pub hang_after: Duration,
+    /// The wall clock. Timers are tokio's.
+    pub clock: Arc<dyn Clock>,
+    /// Where names of tasks come from.
+    pub randomness: Randomness,
+    /// The bounds of the manager's and the scheduler's supervision.
+    pub supervision: ChildSettings,
+    /// Faults to put in, for tests.
+    pub faults: Faults,
+}
+
+impl Settings {
+    /// A system on the machine's clock, with no items but those of its journal.
+    pub fn new(data_folder: impl Into<PathBuf>, runner: Arc<dyn Runner>) -> Self {
+        Self {
+            data_folder: data_folder.into(),
+            runner,
+            items: Vec::new(),
+            limits: Limits::default(),
+            retries: RetryPolicy::default(),
+            hang_after: HANG_AFTER,
+            clock: Arc::new(SystemClock),
+            randomness: Randomness::default(),
+            supervision: ChildSettings::default(),
+            faults: Faults::default(),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the three actors of one system have in common: none of it changes, and none of it is a task.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use keepwell_engine::clock::Clock;
+use keepwell_messages::Item;
+use tokio::time::Instant;
+
+use crate::board::Limits;
+use crate::hub::Hub;
+use crate::journal::Journal;
+use crate::retry::RetryPolicy;
+use crate::runner::Runner;
+use crate::schedule::ClockReading;
+use crate::supervision::Faults;
+use crate::task_ids::TaskIds;
+
+/// See the module.
+pub(crate) struct Setup {
+    pub(crate) runner: Arc<dyn Runner>,
+    pub(crate) items: Vec<Item>,
+    pub(crate) limits: Limits,
+    pub(crate) retries: RetryPolicy,
+    pub(crate) hang_after: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) task_ids: TaskIds,
+    pub(crate) faults: Faults,
+    pub(crate) hub: Hub,
+    /// Workers that were given up and have not ended yet.
+    pub(crate) fenced_workers: Arc<AtomicU32>,
+    /// How often a manager began: each has generations of its own.
+    pub(crate) managers: AtomicU64,
+    pub(crate) began: Instant,
+}
+
+impl Setup {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now().into()
+    }
+
+    /// Both clocks.
+    pub(crate) fn reading(&self) -> ClockReading {
+        ClockReading { wall: self.now(), monotonic: Instant::now().saturating_duration_since(self.began) }
+    }
+}
+
+/// Runs a question to the journal where it may block.
+pub(crate) async fn ask_journal<T: Send + 'static>(
+    journal: &Journal,
+    question: impl FnOnce(&Journal) -> Result<T, crate::journal::JournalError> + Send + 'static,
+) -> Result<T, crate::journal::JournalError> {
+    let journal = journal.clone();
+    let asked = tokio::task::spawn_blocking(move || question(&journal)).await;
+    asked.unwrap_or(Err(crate::journal::JournalError::Closed))
+}

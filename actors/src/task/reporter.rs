@@ -1,0 +1,158 @@
+//! What a worker tells its task's actor, from threads of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use actix::{Addr, Message};
+use keepwell_engine::error::{Error, Result};
+use keepwell_engine::id::Id;
+use keepwell_engine::job::{JobOutcome, JobSink};
+use keepwell_engine::report::{Problem, ReportSink};
+use keepwell_messages::{BackedUp, Failure, Progress, Refusal, Restored, TaskEnd};
+use parking_lot::Mutex;
+
+use super::{TaskActor, WorkerId};
+use crate::board::AttemptOutcome;
+
+/// Entries that could not be read, or written, that are named in the log for each attempt; all are counted.
+const PROBLEMS_LOGGED_MAX: u64 = 100;
+
+/// What a worker tells.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) enum WorkerTold {
+    Progress(Progress),
+    /// The worker waits for `go` before it stores the snapshot.
+    Sealed {
+        snapshot: String,
+        go: SyncSender<Result<(), Refusal>>,
+    },
+    Ended(AttemptOutcome),
+}
+
+/// The sink of one attempt. It is dropped when the worker's last thread has ended.
+pub(super) struct Reporter {
+    worker: WorkerId,
+    actor: Addr<TaskActor>,
+    problems: AtomicU64,
+    working: Working,
+}
+
+impl Reporter {
+    pub(super) fn new(worker: WorkerId, actor: Addr<TaskActor>, working: Working) -> Self {
+        working.begin();
+        Self { worker, actor, problems: AtomicU64::new(0), working }
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.working.gone();
+    }
+}
+
+impl ReportSink for Reporter {
+    fn progress(&self, progress: &Progress) {
+        // The newest value only. If the mailbox is full or closed there is no use for it.
+        let _ = self.actor.try_send(WorkerTold::Progress(progress.clone()));
+    }
+
+    fn problem(&self, problem: &Problem) {
+        let count = self.problems.fetch_add(1, Ordering::Relaxed);
+        if count < PROBLEMS_LOGGED_MAX {
+            let Problem { path, why, is_error } = problem;
+            tracing::warn!(task = %self.worker.task, path, why, is_error, "an entry is not backed up or restored");
+        } else if count == PROBLEMS_LOGGED_MAX {
+            tracing::warn!(task = %self.worker.task, "further entries are counted and not named");
+        }
+    }
+
+    fn snapshot_sealed(&self, id: Id) -> Result<()> {
+        let (go, answer) = sync_channel(1);
+        // If the actor is dead, or dies before it answers, the channel closes.
+        self.actor.do_send(WorkerTold::Sealed { snapshot: id.to_hex(), go });
+        match answer.recv() {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(refusal)) => Err(Error::Crashed(format!("its snapshot could not be noted: {refusal}"))),
+            Err(_) => Err(Error::Cancelled),
+        }
+    }
+
+    fn wants_totals(&self) -> bool {
+        true
+    }
+}
+
+impl JobSink for Reporter {
+    fn ended(&self, outcome: JobOutcome) {
+        // If the actor is dead its death was told, and that is how the attempt ended.
+        self.actor.do_send(WorkerTold::Ended(outcome_of(outcome)));
+    }
+}
+
+fn outcome_of(outcome: JobOutcome) -> AttemptOutcome {
+    match outcome {
+        JobOutcome::BackedUp(backup) => {
+            let summary = backup.snapshot.summary.as_ref();
+            let count = |of: fn(&keepwell_engine::format::SnapshotSummary) -> u64| summary.map_or(0, of);
+            AttemptOutcome::Done(TaskEnd::BackedUp(BackedUp {
+                snapshot: backup.id.to_hex(),
+                files: count(|summary| summary.total_files_processed),
+                bytes: count(|summary| summary.total_bytes_processed),
+                bytes_new: count(|summary| summary.data_added),
+                bytes_stored: count(|summary| summary.data_added_packed),
+                errors: backup.errors,
+            }))
+        }
+        JobOutcome::Restored(restore) => AttemptOutcome::Done(TaskEnd::Restored(Restored {
+            files_restored: restore.files_restored,
+            files_unchanged: restore.files_unchanged,
+            bytes_written: restore.bytes_written,
+            errors: restore.errors,
+        })),
+        JobOutcome::Failed(error) => {
+            AttemptOutcome::Failed(Failure { class: error.class(), why: error.to_string() })
+        }
+    }
+}
+
+/// Whether a worker works, was fenced, or is gone; counts those that are fenced and not gone.
+#[derive(Clone)]
+pub(super) struct Working {
+    standing: Arc<Mutex<Standing>>,
+    fenced_workers: Arc<AtomicU32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    NotBegun,
+    Works,
+    Fenced,
+    Gone,
+}
+
+impl Working {
+    pub(super) fn new(fenced_workers: Arc<AtomicU32>) -> Self {
+        Self { standing: Arc::new(Mutex::new(Standing::NotBegun)), fenced_workers }
+    }
+
+    fn begin(&self) {
+        *self.standing.lock() = Standing::Works;
+    }
+
+    pub(super) fn fence(&self) {
+        let mut standing = self.standing.lock();
+        if *standing == Standing::Works {
+            *standing = Standing::Fenced;
+            self.fenced_workers.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn gone(&self) {
+        let before = std::mem::replace(&mut *self.standing.lock(), Standing::Gone);
+        if before == Standing::Fenced {
+            self.fenced_workers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
