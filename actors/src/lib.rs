@@ -21,6 +21,7 @@ pub mod schedule;
 pub mod scheduler;
 mod settings;
 mod setup;
+pub mod simulation;
 mod subscription;
 pub mod supervision;
 pub mod task;

@@ -121,6 +121,14 @@ pub enum Error {
     /// An upload failed earlier, in a thread of its own.
     #[error("{0}")]
     Upload(std::sync::Arc<Error>),
+    /// A source or an engine of somebody else's own failed, who knows of what class that is.
+    #[error("{why}")]
+    Foreign {
+        /// The class.
+        class: ErrorClass,
+        /// What happened and where, in one line, without secrets.
+        why: String,
+    },
     /// `Control::cancel` was called.
     #[error("cancelled")]
     Cancelled,
@@ -158,7 +166,7 @@ impl Error {
             | Self::Invalid(_) => ErrorClass::Settings,
             Self::WrongPassword { .. } => ErrorClass::Credentials,
             Self::Locked { .. } | Self::LockLost { .. } | Self::Damaged { .. } => ErrorClass::Repository,
-            Self::Store { class, .. } => *class,
+            Self::Store { class, .. } | Self::Foreign { class, .. } => *class,
             Self::Source { .. } | Self::SourceCommand { .. } => ErrorClass::Source,
             Self::Local { source, .. } if is_full(source) => ErrorClass::Space,
             Self::Local { .. } => ErrorClass::Source,

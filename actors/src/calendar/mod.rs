@@ -255,11 +255,12 @@ fn decide(item: &Item, missed: &MissedDueTimes, now: DateTime<Utc>) -> Due {
         return Due::Skip(item.id.clone(), ScheduleOutcome { since, due, decided: now, outcome });
     }
     let trigger = if missed.overdue { Trigger::CatchUp(Missed { since, due }) } else { Trigger::Due(due) };
-    Due::Ask(Wanted { command: command_id(&item.id, due), item: item.clone(), trigger })
+    Due::Ask(Wanted { command: due_command(&item.id, due), item: item.clone(), trigger })
 }
 
-/// The same for the same due time of the same item.
-fn command_id(item: &ItemId, due: DateTime<Utc>) -> CommandId {
+/// The command that asks for a task for a due time, or for several of which this is the last: the same for the
+/// same due time of the same item.
+pub fn due_command(item: &ItemId, due: DateTime<Utc>) -> CommandId {
     let mut hash = Sha256::new();
     hash.update(due.timestamp().to_le_bytes());
     hash.update(due.timestamp_subsec_nanos().to_le_bytes());

@@ -48,6 +48,11 @@ fn make(connection: &Connection, write: &Write) -> Result<bool, JournalError> {
         }
         Write::Uncover(item, since) => uncover(connection, item, nanoseconds(*since)?)?,
         Write::PutOutcome(item, outcome) => put_outcome(connection, item, outcome)?,
+        Write::Unserve(command) => {
+            connection
+                .prepare_cached("DELETE FROM served WHERE command = ?1")?
+                .execute([value::uuid_bytes(&command.0)])?;
+        }
         Write::GloballyPaused(paused) => {
             connection.prepare_cached("UPDATE standing SET globally_paused = ?1")?.execute([paused])?;
         }

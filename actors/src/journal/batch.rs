@@ -76,6 +76,8 @@ pub enum Write {
     Uncover(ItemId, DateTime<Utc>),
     /// What became of a due time, or of several; refused where that is known already of one of them.
     PutOutcome(ItemId, ScheduleOutcome),
+    /// A command counts as not carried out after all: sent again, it is carried out again.
+    Unserve(CommandId),
     /// Whether everything is paused.
     GloballyPaused(bool),
     /// How many backups run at once.

@@ -8,6 +8,7 @@ use keepwell_messages::{
 
 use super::ManagerActor;
 use crate::board::{BoardTask, Decision, Effect};
+use crate::calendar::due_command;
 use crate::journal::{Batch, Served, TaskRecord, Write};
 use crate::ledger::{Ledger, Then};
 use crate::runner::Attempt;
@@ -109,17 +110,20 @@ fn record_of(entry: &BoardTask) -> TaskRecord {
 
 /// What became of the due times that a task stood for, once it has ended. One that was ended by a shutdown
 /// leaves them without an outcome: the next start catches up.
-fn outcome_of(task: &Task, item: Option<&ItemId>, now: DateTime<Utc>) -> Option<Write> {
-    let (end, missed, item) = (task.end.as_ref()?, task.trigger.due_times()?, item?.clone());
+fn outcome_of(task: &Task, item: Option<&ItemId>, now: DateTime<Utc>) -> Vec<Write> {
+    let (Some(end), Some(missed), Some(item)) = (&task.end, task.trigger.due_times(), item) else {
+        return Vec::new();
+    };
     if *end == TaskEnd::Cancelled(CancelReason::Shutdown) {
-        return Some(Write::Uncover(item, missed.since));
+        let asked_by = due_command(item, missed.due);
+        return vec![Write::Uncover(item.clone(), missed.since), Write::Unserve(asked_by)];
     }
     let outcome = match task.trigger {
         Trigger::CatchUp(_) => DueOutcome::CoveredBy(task.id),
         Trigger::Due(_) | Trigger::Manual => DueOutcome::Ran(task.id),
     };
     let outcome = ScheduleOutcome { since: missed.since, due: missed.due, decided: now, outcome };
-    Some(Write::PutOutcome(item, outcome))
+    vec![Write::PutOutcome(item.clone(), outcome)]
 }
 
 fn end_of(entry: &BoardTask) -> Option<(TaskId, Option<(ItemId, LatestEnd)>)> {

@@ -31,7 +31,7 @@ use crate::runner::Attempt;
 use crate::setup::Setup;
 use crate::supervision::{Stable, Unreachable};
 use crate::transition::{IllegalTransition, Step, next_state};
-use reporter::{Reporter, WorkerTold, Working};
+use reporter::{Go, Reporter, WorkerTold, Working};
 
 /// Messages that a task's actor has unread: reports four times a second, and a few commands.
 pub(crate) const MAILBOX_MAX: usize = 64;
@@ -250,20 +250,14 @@ impl TaskActor {
     }
 
     /// Has the manager note the snapshot; only then the worker may store it.
-    fn sealed(
-        &mut self,
-        snapshot: String,
-        go: std::sync::mpsc::SyncSender<Result<(), Refusal>>,
-        context: &mut Context<Self>,
-    ) {
+    fn sealed(&mut self, snapshot: String, go: Go, context: &mut Context<Self>) {
         let (manager, sealed) = (self.manager.clone(), WorkerSealed { worker: self.worker, snapshot });
         let ask = async move { manager.send(sealed).await };
         context.spawn(ask.into_actor(self).map(move |noted, _, _| {
             let noted = noted.unwrap_or_else(|why| {
                 Err(Refusal::Journal(Failure { class: ErrorClass::Crash, why: why.to_string() }))
             });
-            // A worker that waits no more has ended.
-            let _ = go.send(noted);
+            go(noted);
         }));
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 
 use actix::{Addr, Message};
 use keepwell_engine::error::{Error, Result};
 use keepwell_engine::id::Id;
-use keepwell_engine::job::{JobOutcome, JobSink};
+use keepwell_engine::job::{AfterSealing, JobOutcome, JobSink};
 use keepwell_engine::report::{Problem, ReportSink};
 use keepwell_messages::{BackedUp, Failure, Progress, Refusal, Restored, TaskEnd};
 use parking_lot::Mutex;
@@ -18,15 +18,18 @@ use crate::board::AttemptOutcome;
 /// Entries that could not be read, or written, that are named in the log for each attempt; all are counted.
 const PROBLEMS_LOGGED_MAX: u64 = 100;
 
+/// Called once with whether the snapshot may be stored; dropped uncalled if nobody is there to say so.
+pub(super) type Go = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
+
 /// What a worker tells.
-#[derive(Debug, Message)]
+#[derive(Message)]
 #[rtype(result = "()")]
 pub(super) enum WorkerTold {
     Progress(Progress),
     /// The worker waits for `go` before it stores the snapshot.
     Sealed {
         snapshot: String,
-        go: SyncSender<Result<(), Refusal>>,
+        go: Go,
     },
     Ended(AttemptOutcome),
 }
@@ -69,14 +72,10 @@ impl ReportSink for Reporter {
     }
 
     fn snapshot_sealed(&self, id: Id) -> Result<()> {
-        let (go, answer) = sync_channel(1);
-        // If the actor is dead, or dies before it answers, the channel closes.
-        self.actor.do_send(WorkerTold::Sealed { snapshot: id.to_hex(), go });
-        match answer.recv() {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(refusal)) => Err(Error::Crashed(format!("its snapshot could not be noted: {refusal}"))),
-            Err(_) => Err(Error::Cancelled),
-        }
+        let (sender, answer) = sync_channel(1);
+        self.ask_to_store(id, Box::new(move |answer| drop(sender.send(answer))));
+        // The channel closes if the actor is dead, or dies before it answers.
+        answer.recv().unwrap_or(Err(Error::Cancelled))
     }
 
     fn wants_totals(&self) -> bool {
@@ -85,6 +84,14 @@ impl ReportSink for Reporter {
 }
 
 impl JobSink for Reporter {
+    fn ask_to_store(&self, id: Id, then: AfterSealing) {
+        let go = move |answer: Result<(), Refusal>| {
+            let not_noted = |refusal| Error::Crashed(format!("its snapshot could not be noted: {refusal}"));
+            then(answer.map_err(not_noted));
+        };
+        self.actor.do_send(WorkerTold::Sealed { snapshot: id.to_hex(), go: Box::new(go) });
+    }
+
     fn ended(&self, outcome: JobOutcome) {
         // If the actor is dead its death was told, and that is how the attempt ended.
         self.actor.do_send(WorkerTold::Ended(outcome_of(outcome)));

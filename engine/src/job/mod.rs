@@ -16,6 +16,7 @@ pub use engine::{BackupJob, Engine, Job, MakeSource, RestoreJob};
 use crate::archive::BackupOutcome;
 use crate::control::Control;
 use crate::error::Error;
+use crate::id::Id;
 use crate::report::ReportSink;
 use crate::restore::RestoreOutcome;
 
@@ -55,8 +56,17 @@ impl JobOutcome {
     }
 }
 
+/// What an engine does once it may store a snapshot, or may not.
+pub type AfterSealing = Box<dyn FnOnce(Result<(), Error>) + Send>;
+
 /// Takes what one attempt tells.
 pub trait JobSink: ReportSink {
+    /// As [`ReportSink::snapshot_sealed`], for an engine that has no thread to block: `then` is called, once,
+    /// on any thread, when the snapshot may be stored, or with the reason why not.
+    fn ask_to_store(&self, id: Id, then: AfterSealing) {
+        then(self.snapshot_sealed(id));
+    }
+
     /// The attempt is over; called exactly once, last, even if a thread of it panicked.
     fn ended(&self, outcome: JobOutcome);
 }

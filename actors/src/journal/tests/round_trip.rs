@@ -164,6 +164,8 @@ fn an_answer_comes_back_and_is_given_once() {
     assert_eq!(journal.served(command_id(3)).unwrap(), None);
     let newest: Vec<_> = journal.latest_served(1).unwrap().into_iter().map(|(id, _)| id).collect();
     assert_eq!(newest, [command_id(2)]);
+    journal.commit_and_wait(writes([Write::Unserve(command_id(2))])).unwrap();
+    assert_eq!(journal.served(command_id(2)).unwrap(), None);
 }
 
 #[test]
