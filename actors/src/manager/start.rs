@@ -28,6 +28,8 @@ pub(crate) struct StartedManager {
     kept: journal::Kept,
     served: Vec<journal::Served>,
     workers: Vec<Survivor>,
+    /// Workers whose death has not been told yet: it will be.
+    dying: Vec<WorkerId>,
 }
 
 /// A worker that lives.
@@ -57,17 +59,17 @@ impl StartedManager {
         })
         .await?;
         let mut workers = Vec::new();
+        let dying = watched.unreported();
         for living in watched.living() {
             let state = timeout(ANSWER_MAX, living.addr.send(GetState)).await;
             let cancelled = match state {
                 Ok(Ok(state)) => state.cancelled,
-                // It has died, and that is told.
-                Ok(Err(_)) => continue,
-                Err(_) => false,
+                // One that has died just now is told of, too.
+                Ok(Err(_)) | Err(_) => false,
             };
             workers.push(Survivor { worker: living.id, task: living.addr, cancelled });
         }
-        Ok(Self { kept, served, workers })
+        Ok(Self { kept, served, workers, dying })
     }
 
     /// The manager.
@@ -106,17 +108,16 @@ impl StartedManager {
 impl ManagerActor {
     /// Takes its state from what was found.
     fn take(&mut self, found: StartedManager) {
-        let StartedManager { kept, served, workers: survivors } = found;
+        let StartedManager { kept, served, workers: survivors, dying } = found;
         let now = self.setup.now();
         let mut limits = self.setup.limits.clone();
         if let Some(max) = kept.settings.max_concurrent_tasks {
             limits.max_concurrent_tasks = max;
         }
-        let live: HashMap<TaskId, Generation> = survivors
-            .iter()
-            .filter(|survivor| !survivor.cancelled)
-            .map(|survivor| (survivor.worker.task, survivor.worker.generation))
-            .collect();
+        let survive = survivors.iter().filter(|survivor| !survivor.cancelled).map(|survivor| survivor.worker);
+        // A worker that lives comes after one of the same task that is dying.
+        let live: HashMap<TaskId, Generation> =
+            dying.into_iter().chain(survive).map(|worker| (worker.task, worker.generation)).collect();
         self.latest_ends = kept.latest_ends.clone().into_iter().collect();
         let before = self.setup.managers.fetch_add(1, Ordering::Relaxed);
         let first_generation = Generation(before * GENERATIONS + 1);

@@ -51,6 +51,9 @@ pub enum CourseEnd {
 pub trait Courses: Send + Sync + 'static {
     /// The course of one attempt, asked once.
     fn course(&self, attempt: &Attempt) -> Course;
+
+    /// Called when an attempt is about to seal its snapshot.
+    fn sealing(&self, _attempt: &Attempt) {}
 }
 
 /// A snapshot that was stored.
@@ -127,7 +130,8 @@ impl JobEngine for SimulatedEngine {
         actix_rt::spawn(async move {
             // Taken off the list also when the whole process is dropped.
             let _listed = Listed { engine: engine.clone(), number };
-            let job = SimulatedJob { store: engine.store, attempt, course, control, sink };
+            let SimulatedEngine { store, courses, .. } = engine;
+            let job = SimulatedJob { store, courses, attempt, course, control, sink };
             let outcome = job.run().await;
             job.sink.ended(outcome.unwrap_or_else(JobOutcome::Failed));
         });
@@ -147,6 +151,7 @@ impl Drop for Listed {
 
 struct SimulatedJob {
     store: SimulatedStore,
+    courses: Arc<dyn Courses>,
     attempt: Attempt,
     course: Course,
     control: Control,
@@ -160,6 +165,8 @@ impl SimulatedJob {
         }
         self.tell(Stage::Preparing, Duration::ZERO);
         let stage = match self.attempt.kind {
+            // It never reaches its destination.
+            _ if self.course.end == CourseEnd::Fails(ErrorClass::Network) => Stage::Preparing,
             TaskKind::Backup(_) => Stage::Compressing,
             TaskKind::Restore(_) => Stage::Restoring,
         };
@@ -205,6 +212,7 @@ impl SimulatedJob {
         let Attempt { task, attempt, .. } = self.attempt;
         let id = Id::of(format!("{task}/{attempt}/{:?}", tokio::time::Instant::now()).as_bytes());
         let (sender, answer) = oneshot::channel();
+        self.courses.sealing(&self.attempt);
         self.sink.ask_to_store(id, Box::new(move |answer| drop(sender.send(answer))));
         answer.await.unwrap_or(Err(Error::Cancelled))?;
         // A store takes a moment, in which a process may be killed.

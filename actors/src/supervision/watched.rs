@@ -6,7 +6,7 @@
 //! is down gets it as soon as it is back. Reports go one by one, in the order of
 //! the deaths. Living children and reports under way together have one bound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -94,7 +94,9 @@ struct Inner<Id, A: Actor> {
 
 struct Registry<Id, A: Actor> {
     living: BTreeMap<Id, Entry<A>>,
-    /// `living` is filled in when asked.
+    /// Those whose death is being reported, in the order of the deaths.
+    unreported: VecDeque<Id>,
+    /// `living` and `unreported` are filled in when asked.
     counts: WatchedCounts,
     incarnations: u64,
 }
@@ -126,8 +128,12 @@ where
         O: Actor<Context = Context<O>> + Handler<ChildDied<Id>>,
     {
         let (reports, mut deaths) = mpsc::unbounded_channel::<ChildDied<Id>>();
-        let registry =
-            Registry { living: BTreeMap::new(), counts: WatchedCounts::default(), incarnations: 0 };
+        let registry = Registry {
+            living: BTreeMap::new(),
+            unreported: VecDeque::new(),
+            counts: WatchedCounts::default(),
+            incarnations: 0,
+        };
         let inner = Arc::new(Inner { children_max, registry: Mutex::new(registry), reports });
         let weak = Arc::downgrade(&inner);
         actix_rt::spawn(async move {
@@ -137,9 +143,10 @@ where
                     tracing::error!(?died, %why, "nobody heard of this death");
                 }
                 if let Some(inner) = weak.upgrade() {
-                    let counts = &mut inner.registry.lock().counts;
-                    counts.unreported -= 1;
-                    counts.unheard += u64::from(told.is_err());
+                    let mut registry = inner.registry.lock();
+                    // Reports go in the order of the deaths.
+                    registry.unreported.pop_front();
+                    registry.counts.unheard += u64::from(told.is_err());
                 }
             }
         });
@@ -173,6 +180,12 @@ where
         registry.living.iter().map(|(id, entry)| entry.living(id)).collect()
     }
 
+    /// The children that died and whose owner has not taken it in yet, in the order of their deaths: it will be
+    /// told of them.
+    pub fn unreported(&self) -> Vec<Id> {
+        self.inner.registry.lock().unreported.iter().cloned().collect()
+    }
+
     /// The child of this id, if it lives.
     pub fn get(&self, id: &Id) -> Option<Living<Id, A>> {
         self.inner.registry.lock().living.get(id).map(|entry| entry.living(id))
@@ -192,7 +205,8 @@ where
     /// How many children came to what.
     pub fn counts(&self) -> WatchedCounts {
         let registry = self.inner.registry.lock();
-        WatchedCounts { living: registry.living.len(), ..registry.counts }
+        let (living, unreported) = (registry.living.len(), registry.unreported.len());
+        WatchedCounts { living, unreported, ..registry.counts }
     }
 
     fn enter(&self, id: &Id, addr: Addr<A>, kill: oneshot::Sender<()>) -> Result<u64, NotWatched> {
@@ -201,7 +215,7 @@ where
             return Err(NotWatched::Duplicate);
         }
         let children_max = self.inner.children_max;
-        if registry.living.len() + registry.counts.unreported >= children_max {
+        if registry.living.len() + registry.unreported.len() >= children_max {
             return Err(NotWatched::Full { children_max });
         }
         registry.incarnations += 1;
@@ -219,7 +233,7 @@ impl<A: Actor> Entry<A> {
 
 async fn live<Id, A>(mut grave: Grave<Id, A>, mut life: Life<A>, killed: oneshot::Receiver<()>)
 where
-    Id: Ord,
+    Id: Clone + Ord,
     A: Actor<Context = Context<A>>,
 {
     let death = tokio::select! {
@@ -233,12 +247,12 @@ where
 }
 
 /// Files a child's death, once; the death of one whose task is dropped, too.
-struct Grave<Id: Ord, A: Actor> {
+struct Grave<Id: Clone + Ord, A: Actor> {
     inner: Arc<Inner<Id, A>>,
     died: Option<ChildDied<Id>>,
 }
 
-impl<Id: Ord, A: Actor> Grave<Id, A> {
+impl<Id: Clone + Ord, A: Actor> Grave<Id, A> {
     fn close(&mut self, death: Death) {
         let Some(mut died) = self.died.take() else { return };
         died.death = death;
@@ -249,10 +263,11 @@ impl<Id: Ord, A: Actor> Grave<Id, A> {
             Death::Crashed(_) => registry.counts.crashed += 1,
             Death::NotStarted(_) | Death::Killed => registry.counts.killed += 1,
         }
-        registry.counts.unreported += 1;
-        if self.inner.reports.send(died).is_err() {
+        let id = died.id.clone();
+        if self.inner.reports.send(died).is_ok() {
+            registry.unreported.push_back(id);
+        } else {
             // The reporting task ended with its arbiter.
-            registry.counts.unreported -= 1;
             registry.counts.unheard += 1;
         }
         drop(registry);
@@ -260,7 +275,7 @@ impl<Id: Ord, A: Actor> Grave<Id, A> {
     }
 }
 
-impl<Id: Ord, A: Actor> Drop for Grave<Id, A> {
+impl<Id: Clone + Ord, A: Actor> Drop for Grave<Id, A> {
     fn drop(&mut self) {
         self.close(Death::Killed);
     }

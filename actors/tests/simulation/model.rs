@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use keepwell_actors::retry::{RetryDecision, RetryPolicy};
 use keepwell_actors::transition::{Step, next_state};
 use keepwell_messages::{
-    BackedUp, CancelReason, Event, ItemId, Missed, NumberedEvent, PendingReason, Retry, TaskEnd, TaskId,
-    TaskKind, TaskState,
+    ActorRef, BackedUp, CancelReason, Event, ItemId, Missed, NumberedEvent, PendingReason, Retry, TaskEnd,
+    TaskId, TaskKind, TaskState,
 };
 
 /// A task as its events tell.
@@ -17,7 +17,10 @@ pub struct Seen {
     pub state: TaskState,
     pub attempt: u32,
     pub retry: Option<Retry>,
-    pub waits_for_network: bool,
+    /// The attempt that must come next.
+    pub next_attempt: Option<u32>,
+    pub running_since: DateTime<Utc>,
+    pub actor_crashed: bool,
     pub end: Option<TaskEnd>,
 }
 
@@ -36,6 +39,8 @@ pub struct Model {
     pub item_changes: BTreeMap<ItemId, DateTime<Utc>>,
     /// Due times that a task was made for, of each item.
     made_for: BTreeMap<ItemId, Vec<(Missed, TaskId)>>,
+    /// When the process that runs now began.
+    pub process_began: Option<DateTime<Utc>>,
     pub violations: Vec<String>,
 }
 
@@ -63,9 +68,10 @@ impl Model {
                 self.see_created(at, created.task, &created.kind, created.trigger.due_times())
             }
             Event::TaskQueued(queued) => self.with(at, queued.task, |task, _| {
-                task.waits_for_network = queued.reason == PendingReason::WaitingForNetwork;
-                if task.waits_for_network {
-                    task.attempt = task.attempt.saturating_sub(1);
+                // Waiting for the network costs no attempt.
+                if queued.reason == PendingReason::WaitingForNetwork && task.attempt > 0 {
+                    task.next_attempt = Some(task.attempt);
+                    task.attempt -= 1;
                 }
             }),
             Event::TaskStatusUpdate(update) => self.see_state(at, update),
@@ -77,6 +83,11 @@ impl Model {
             Event::ItemChanged(item) => drop(self.item_changes.insert(item.item.clone(), at)),
             Event::ActorCrashed(crashed) => {
                 self.crashes += 1;
+                if let ActorRef::Task(task) = crashed.actor
+                    && let Some(task) = self.tasks.get_mut(&task)
+                {
+                    task.actor_crashed = true;
+                }
                 self.gave_up |= crashed.failure.why.contains("was given up after");
             }
             Event::ItemRemoved(_)
@@ -134,7 +145,9 @@ impl Model {
             state: TaskState::Pending,
             attempt: 0,
             retry: None,
-            waits_for_network: false,
+            next_attempt: Some(1),
+            running_since: at,
+            actor_crashed: false,
             end: None,
         };
         if self.tasks.insert(id, seen).is_some() {
@@ -156,6 +169,13 @@ impl Model {
             if update.attempt < task.attempt || update.attempt > task.attempt + 1 || update.attempt > 4 {
                 wrong.push(format!("attempt {} follows {}", update.attempt, task.attempt));
             }
+            if update.to == TaskState::Running {
+                if task.next_attempt.take().is_some_and(|next| next != update.attempt) {
+                    wrong.push(format!("attempt {} runs, and not the one that was to come", update.attempt));
+                }
+                task.running_since = at;
+                task.actor_crashed = false;
+            }
             task.state = update.to;
             task.attempt = update.attempt;
         });
@@ -163,7 +183,15 @@ impl Model {
 
     fn see_retry(&mut self, at: DateTime<Utc>, id: TaskId, retry: &Retry) {
         let policy = RetryPolicy::default();
+        let process_began = self.process_began;
         self.with(at, id, |task, wrong| {
+            task.next_attempt = Some(retry.attempt);
+            // A manager that crashes costs no attempt, unless it crashed between writing down and starting it.
+            let lost = retry.why == "the program ended while it ran";
+            let just = |then: DateTime<Utc>| (at - then).abs() < TimeDelta::seconds(10);
+            if lost && !task.actor_crashed && !just(task.running_since) && !process_began.is_some_and(just) {
+                wrong.push("its attempt is lost with no crash of its own".into());
+            }
             let again = task.retry.as_ref().is_some_and(|before| before.attempt == retry.attempt);
             let wait = retry.at - at;
             if again {

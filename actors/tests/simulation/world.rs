@@ -17,6 +17,7 @@ use keepwell_actors::simulation::{
 use keepwell_actors::supervision::{ChildSettings, Fault, FaultPlan, Faults, Intensity, StragglerEnd};
 use keepwell_actors::{AskError, Handle, Keepwell, Randomness, Settings, Told};
 use keepwell_messages::*;
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::due_times::{self, Era};
@@ -99,6 +100,8 @@ struct World {
     model: Rc<RefCell<Model>>,
     eras: BTreeMap<ItemId, Era>,
     calm: Arc<AtomicBool>,
+    /// Told when a snapshot is about to be sealed.
+    sealed: Arc<Notify>,
     ends: DateTime<Utc>,
     tally: Tally,
 }
@@ -115,6 +118,7 @@ pub fn run(seed: u64, days: i64) -> Result<Tally, Vec<String>> {
         model: Rc::new(RefCell::new(Model::with_slots(3))),
         eras: BTreeMap::new(),
         calm: Arc::new(AtomicBool::new(false)),
+        sealed: Arc::new(Notify::new()),
         ends: start + TimeDelta::days(days),
         tally: Tally { seeds: 1, ..Tally::default() },
         random,
@@ -131,6 +135,11 @@ pub fn run(seed: u64, days: i64) -> Result<Tally, Vec<String>> {
         world.clock.jump(TimeDelta::seconds(away));
     }
     let model = world.model.borrow();
+    if !model.violations.is_empty() && std::env::var_os("KEEPWELL_SIMULATION_TRACE").is_some() {
+        for event in model.events.iter().rev().take(200).rev() {
+            eprintln!("{} {} {:?}", event.at, event.number, event.event);
+        }
+    }
     world.tally.events = model.last_number();
     world.tally.tasks = model.tasks.len() as u64;
     world.tally.completed = model.snapshots().count() as u64;
@@ -164,10 +173,12 @@ impl World {
         let courses = RandomCourses {
             random: parking_lot::Mutex::new(Random::new(self.random.next())),
             calm: self.calm.clone(),
+            sealed: self.sealed.clone(),
         };
         let engine = SimulatedEngine::new(self.store.clone(), courses);
         let settings = self.settings(engine.clone());
         let handle = Keepwell::start(settings).await.expect("it starts");
+        self.model.borrow_mut().process_began = Some(self.clock.shown());
         self.listen(&handle);
         let end = self.pass_days(&handle, &engine).await;
         if end == End::ShutDown {
@@ -212,7 +223,15 @@ impl World {
             }
         }
         while self.model.borrow().violations.is_empty() {
-            sleep(Duration::from_secs(self.random.between(60, 3 * 3600))).await;
+            let wait = Duration::from_secs(self.random.between(60, 3 * 3600));
+            let killed_at_seal = self.random.per_mille(40);
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = self.sealed.notified(), if killed_at_seal => {
+                    sleep(Duration::from_millis(self.random.between(0, 120))).await;
+                    return End::Killed;
+                }
+            }
             self.check_slots(engine);
             let now = self.clock.shown();
             if now >= self.ends {
@@ -365,29 +384,10 @@ impl World {
             let now = self.clock.shown();
             let mut wrong = Vec::new();
             due_times::check(&item, &era, &found.outcomes, whole, live, now, &mut wrong);
-            if !wrong.is_empty() && std::env::var_os("KEEPWELL_SIMULATION_TRACE").is_some() {
-                self.print_history(&item, &found);
-            }
             self.model.borrow_mut().violations.extend(wrong);
         }
         self.check_active(&active);
         self.check_events(handle).await;
-    }
-
-    /// For whoever looks into a failing seed.
-    fn print_history(&self, item: &ItemId, found: &ScheduleOutcomes) {
-        for outcome in found.outcomes.iter().take(20) {
-            eprintln!("{outcome:?}");
-        }
-        let model = self.model.borrow();
-        let from = self.clock.shown() - TimeDelta::days(2);
-        for event in model.events.iter().filter(|event| event.at > from) {
-            eprintln!("{} {} {:?}", event.at, event.number, event.event);
-        }
-        eprintln!(
-            "{item}: {:?}",
-            model.tasks.iter().filter(|(_, task)| task.kind == TaskKind::Backup(item.clone())).next_back()
-        );
     }
 
     /// What the manager shows is what a subscriber knows.
@@ -434,9 +434,6 @@ impl World {
             && !active.tasks.is_empty()
         {
             self.violation(format!("tasks that do not end: {:?}", active.tasks));
-            if std::env::var_os("KEEPWELL_SIMULATION_TRACE").is_some() {
-                self.print_history(&"".into(), &ScheduleOutcomes { outcomes: Vec::new() });
-            }
         }
         if let Some(stats) = self.ask(handle, GetTaskManagerStats {}).await
             && (stats.fenced_workers, stats.running, stats.restoring) != (0, 0, 0)
@@ -479,6 +476,7 @@ async fn settle() {
 struct RandomCourses {
     random: parking_lot::Mutex<Random>,
     calm: Arc<AtomicBool>,
+    sealed: Arc<Notify>,
 }
 
 impl Courses for RandomCourses {
@@ -497,6 +495,10 @@ impl Courses for RandomCourses {
             _ => CourseEnd::Well,
         };
         Course { works_for: Duration::from_secs(seconds), files: 10, bytes: 1000, end }
+    }
+
+    fn sealing(&self, _: &Attempt) {
+        self.sealed.notify_waiters();
     }
 }
 
