@@ -12,3 +12,4 @@ pub mod programs;
 pub mod random_data;
 pub mod repository_folder;
 pub mod running;
+pub mod simulated;
