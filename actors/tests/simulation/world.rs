@@ -362,6 +362,12 @@ impl World {
         if at_work.len() - backups > 1 {
             self.violation("two restores at once".into());
         }
+        for (task, _) in &at_work {
+            let state = self.model.borrow().tasks.get(task).map(|task| task.state);
+            if state != Some(TaskState::Running) {
+                self.violation(format!("a worker of task {task} is at work, which is {state:?}"));
+            }
+        }
         let mut tasks: Vec<TaskId> = at_work.iter().map(|(task, _)| *task).collect();
         tasks.sort();
         if tasks.windows(2).any(|pair| pair[0] == pair[1]) {
