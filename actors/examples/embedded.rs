@@ -29,12 +29,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     actix_rt::System::new().block_on(async {
         let handle = Keepwell::start(settings).await?;
         let mut events = handle.subscribe(Some(0)).ok_or("it has shut down")?;
-        let print = async {
-            while let Some(told) = events.next().await {
-                println!("{}", told)
-            }
-        };
-        tokio::select! { () = print => {}, _ = actix_rt::signal::ctrl_c() => {} }
+        let stop = actix_rt::signal::ctrl_c;
+        while let Some(told) = tokio::select! { told = events.next() => told, _ = stop() => None } {
+            println!("{told}");
+        }
         handle.shutdown().await;
         Ok(())
     })

@@ -67,6 +67,15 @@ impl Running {
         drop(self.child.stdin.take());
     }
 
+    /// What it has written to its standard output so far.
+    pub fn stdout(&self) -> String {
+        use std::os::unix::fs::FileExt;
+        let length = self.stdout.metadata().expect("a file for the output").len();
+        let mut text = vec![0; usize::try_from(length).expect("a text")];
+        self.stdout.read_exact_at(&mut text, 0).expect("what it wrote");
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         // It is a child that was not waited for, so the id cannot belong to anybody else.

@@ -45,6 +45,8 @@ pub enum CourseEnd {
     Fails(ErrorClass),
     /// It stands still, and takes no notice of anything, until it has been given up for this long.
     Hangs(Duration),
+    /// As `Hangs`, after it was told that it may store its snapshot; then it tries to.
+    HangsBeforeStoring(Duration),
 }
 
 /// Lays down what attempts meet.
@@ -182,14 +184,18 @@ impl SimulatedJob {
                 Err(Error::Foreign { class, why: "the simulation wants this failure".into() })
             }
             CourseEnd::Hangs(longer) => {
-                while !self.control.is_cancelled() {
-                    sleep(STEP_MAX).await;
-                }
-                sleep(longer).await;
+                self.hang(longer).await;
                 Err(Error::Cancelled)
             }
-            CourseEnd::Well => self.end_well().await,
+            CourseEnd::Well | CourseEnd::HangsBeforeStoring(_) => self.end_well().await,
         }
+    }
+
+    async fn hang(&self, longer: Duration) {
+        while !self.control.is_cancelled() {
+            sleep(STEP_MAX).await;
+        }
+        sleep(longer).await;
     }
 
     async fn step(&self, step: Duration) -> Result<()> {
@@ -215,6 +221,9 @@ impl SimulatedJob {
         self.courses.sealing(&self.attempt);
         self.sink.ask_to_store(id, Box::new(move |answer| drop(sender.send(answer))));
         answer.await.unwrap_or(Err(Error::Cancelled))?;
+        if let CourseEnd::HangsBeforeStoring(longer) = self.course.end {
+            self.hang(longer).await;
+        }
         // A store takes a moment, in which a process may be killed.
         sleep(Duration::from_millis(50)).await;
         if self.control.is_cancelled() {

@@ -498,6 +498,7 @@ impl Courses for RandomCourses {
             0..=19 => CourseEnd::Fails(*random.of(CLASSES)),
             // While it prepares a worker has no counters, and is not taken for one that hangs.
             20 | 21 if seconds > 0 => CourseEnd::Hangs(Duration::from_secs(random.between(0, 3600))),
+            22 if seconds > 0 => CourseEnd::HangsBeforeStoring(Duration::from_secs(random.between(0, 3600))),
             _ => CourseEnd::Well,
         };
         Course { works_for: Duration::from_secs(seconds), files: 10, bytes: 1000, end }
