@@ -1,7 +1,9 @@
 //! What workers report: reached, sealed, ended, lost.
 
 use chrono::{DateTime, Utc};
-use keepwell_messages::{ErrorClass, Event, Failure, PendingReason, Retry, TaskEnd, TaskId, TaskRetry};
+use keepwell_messages::{
+    ErrorClass, Event, Failure, PendingReason, Retry, TaskEnd, TaskId, TaskRetry, TaskState,
+};
 
 use super::{Board, Decision, Generation};
 use crate::retry::RetryDecision;
@@ -146,6 +148,7 @@ impl Board {
     }
 
     fn retry(&mut self, id: TaskId, retry: Retry, now: DateTime<Utc>, decision: &mut Decision) {
+        let is_paused = self.is_paused(id);
         if self.step(id, Step::Retry, now, decision).is_err() {
             return;
         }
@@ -153,17 +156,25 @@ impl Board {
             entry.retry = Some(retry.clone());
         }
         decision.events.push(Event::TaskRetry(TaskRetry { task: id, retry: retry.clone() }));
-        self.wait(id, PendingReason::Retry(retry), decision);
+        // Who paused it did not ask for a new attempt: that begins when the task is resumed.
+        let reason = if is_paused { PendingReason::Paused } else { PendingReason::Retry(retry) };
+        self.wait(id, reason, decision);
     }
 
     /// Another task looks for the network; this one's attempt does not count.
     fn wait_for_network(&mut self, id: TaskId, now: DateTime<Utc>, decision: &mut Decision) {
+        let is_paused = self.is_paused(id);
         if self.step(id, Step::Retry, now, decision).is_err() {
             return;
         }
         if let Some(entry) = self.tasks.get_mut(&id) {
             entry.task.attempt = entry.task.attempt.saturating_sub(1);
         }
-        self.wait(id, PendingReason::WaitingForNetwork, decision);
+        let reason = if is_paused { PendingReason::Paused } else { PendingReason::WaitingForNetwork };
+        self.wait(id, reason, decision);
+    }
+
+    fn is_paused(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).is_some_and(|entry| entry.task.state == TaskState::Paused)
     }
 }

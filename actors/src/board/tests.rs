@@ -501,3 +501,22 @@ fn after_the_death_of_the_process_attempts_go_on_counting() {
     assert!(matches!(decision.effects[0], Effect::Start(task, _) if task == id(4)));
     assert_eq!(scene.attempt(4), 1);
 }
+
+#[test]
+fn a_paused_task_whose_worker_crashes_stays_paused_and_resumed_it_is_retried() {
+    for class in [ErrorClass::Crash, ErrorClass::Network] {
+        let mut scene = Scene::new();
+        scene.create_backups(1..=1, "main");
+        scene.board.pause(id(1), scene.now).expect("paused");
+        scene.end(1, failed(class));
+        assert_eq!(
+            (scene.state(1), scene.pending(1)),
+            (TaskState::Pending, PendingReason::Paused),
+            "{class:?}"
+        );
+        scene.now += chrono::TimeDelta::hours(1);
+        assert_eq!(scene.board.tick(scene.now), Decision::default(), "{class:?}: it waits for a person");
+        scene.board.resume(id(1), scene.now).expect("resumed");
+        assert_eq!((scene.state(1), scene.attempt(1)), (TaskState::Running, 2), "{class:?}");
+    }
+}
