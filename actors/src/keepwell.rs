@@ -360,6 +360,7 @@ fn setup(settings: Settings, hub: Hub) -> Arc<Setup> {
         hub,
         fenced_workers: Arc::new(AtomicU32::new(0)),
         managers: AtomicU64::new(0),
+        unstarted: Mutex::default(),
         began: Instant::now(),
     })
 }

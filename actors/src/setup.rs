@@ -1,12 +1,14 @@
 //! What the three actors of one system have in common: none of it changes, and none of it is a task.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use keepwell_engine::clock::Clock;
-use keepwell_messages::Item;
+use keepwell_messages::{Item, TaskId};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::board::Limits;
@@ -33,6 +35,8 @@ pub(crate) struct Setup {
     pub(crate) fenced_workers: Arc<AtomicU32>,
     /// How often a manager began: each has generations of its own.
     pub(crate) managers: AtomicU64,
+    /// Tasks whose worker is decided and not started yet: a manager that dies in between leaves them to the next.
+    pub(crate) unstarted: Mutex<HashSet<TaskId>>,
     pub(crate) began: Instant,
 }
 

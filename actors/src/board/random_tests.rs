@@ -162,6 +162,7 @@ impl World {
             tasks: tasks.collect(),
             globally_paused: self.board.globally_paused,
             counts: self.board.counts,
+            ..Kept::default()
         };
         // Of two workers of one task the newer is the one that counts.
         let live: HashMap<TaskId, Generation> =

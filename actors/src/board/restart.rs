@@ -1,6 +1,6 @@
 //! The board as the journal has it, after a crash of its owner or of the whole process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use keepwell_messages::{ErrorClass, Failure, PendingReason, Task, TaskId, TaskKind, TaskState};
@@ -26,6 +26,8 @@ pub struct KeptTask {
 pub struct Kept {
     /// Tasks that have not ended.
     pub tasks: Vec<KeptTask>,
+    /// Of those that run, the ones whose worker is known not to have been started yet.
+    pub unstarted: HashSet<TaskId>,
     /// Whether everything is paused.
     pub globally_paused: bool,
     /// How tasks ended.
@@ -34,8 +36,8 @@ pub struct Kept {
 
 impl Board {
     /// The board again. Workers in `live` are adopted; an attempt whose worker is lost is one that
-    /// crashed, unless it had sealed its snapshot: then it starts again, and looks first. New workers get
-    /// generations from `first_generation` on, which no worker before had.
+    /// crashed, unless it never had one, or had sealed its snapshot: then it starts again, and looks
+    /// first. New workers get generations from `first_generation` on, which no worker before had.
     pub fn restore(
         policy: RetryPolicy,
         limits: Limits,
@@ -65,7 +67,7 @@ impl Board {
                 board.wind_down(id, generation, None, decision);
             }
             for id in ids {
-                board.rejoin(id, now, decision);
+                board.rejoin(id, kept.unstarted.contains(&id), now, decision);
             }
         });
         (board, decision)
@@ -90,7 +92,7 @@ impl Board {
         self.tasks.insert(entry.task.id, entry);
     }
 
-    fn rejoin(&mut self, id: TaskId, now: DateTime<Utc>, decision: &mut Decision) {
+    fn rejoin(&mut self, id: TaskId, is_unstarted: bool, now: DateTime<Utc>, decision: &mut Decision) {
         let Some(entry) = self.tasks.get_mut(&id) else { return };
         // Who looked for the network is forgotten; everybody's next attempt tells.
         if entry.task.pending == Some(PendingReason::WaitingForNetwork) {
@@ -99,7 +101,7 @@ impl Board {
         if entry.task.state != TaskState::Running || entry.worker.is_some() {
             return;
         }
-        if entry.sealed.is_some() {
+        if is_unstarted || entry.sealed.is_some() {
             let generation = Generation(self.next_generation);
             self.next_generation += 1;
             entry.worker = Some(generation);

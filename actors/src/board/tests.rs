@@ -450,7 +450,8 @@ fn kept_of(board: &Board) -> Kept {
         repository: entry.repository.clone(),
         sealed: entry.sealed.clone(),
     });
-    Kept { tasks: tasks.collect(), globally_paused: board.globally_paused, counts: board.counts }
+    let (globally_paused, counts) = (board.globally_paused, board.counts);
+    Kept { tasks: tasks.collect(), globally_paused, counts, ..Kept::default() }
 }
 
 #[test]
@@ -500,6 +501,22 @@ fn after_the_death_of_the_process_attempts_go_on_counting() {
     let decision = scene.board.resume(id(4), scene.now).expect("resumed");
     assert!(matches!(decision.effects[0], Effect::Start(task, _) if task == id(4)));
     assert_eq!(scene.attempt(4), 1);
+}
+
+#[test]
+fn a_worker_that_was_never_started_costs_no_attempt() {
+    let mut scene = Scene::new();
+    scene.create_backups(1..=2, "main");
+    let kept = Kept { unstarted: [id(2)].into(), ..kept_of(&scene.board) };
+    let (policy, limits, live) = (RetryPolicy::default(), Limits::default(), HashMap::new());
+    let (board, decision) = Board::restore(policy, limits, kept, &live, Generation(1000), scene.now);
+    scene.board = board;
+    assert!(
+        matches!(scene.pending(1), PendingReason::Retry(retry) if retry.attempt == 2),
+        "that one crashed"
+    );
+    assert_eq!((scene.state(2), scene.attempt(2)), (TaskState::Running, 1));
+    assert_eq!(decision.effects, [Effect::Start(id(2), Generation(1000))]);
 }
 
 #[test]

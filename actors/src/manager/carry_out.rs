@@ -67,6 +67,7 @@ impl ManagerActor {
         match *effect {
             Effect::Start(task, generation) => {
                 let entry = self.board.task(task)?;
+                self.setup.unstarted.lock().insert(task);
                 let attempt = Attempt {
                     task,
                     attempt: entry.task.attempt,

@@ -1,6 +1,6 @@
 //! How a manager begins: from the journal, and from the workers that live.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -121,8 +121,10 @@ impl ManagerActor {
         self.latest_ends = kept.latest_ends.clone().into_iter().collect();
         let before = self.setup.managers.fetch_add(1, Ordering::Relaxed);
         let first_generation = Generation(before * GENERATIONS + 1);
+        let mut kept = kept_of(kept);
+        kept.unstarted = self.unstarted(&kept.tasks);
         let (board, decision) =
-            Board::restore(self.setup.retries, limits, kept_of(kept), &live, first_generation, now);
+            Board::restore(self.setup.retries, limits, kept, &live, first_generation, now);
         self.board = board;
         self.workers = survivors.iter().map(|survivor| (survivor.worker, survivor.task.clone())).collect();
         self.served = Served { answers: HashMap::new(), order: VecDeque::new() };
@@ -130,6 +132,16 @@ impl ManagerActor {
             self.served.insert(command, answer);
         }
         self.beginning = Some(Beginning { decision, survivors });
+    }
+
+    /// The tasks that run by the journal, and whose worker nobody has come to start. All others are forgotten:
+    /// what was decided of them was not written.
+    fn unstarted(&self, tasks: &[KeptTask]) -> HashSet<TaskId> {
+        let running = tasks.iter().filter(|kept| kept.task.state == TaskState::Running);
+        let running: HashSet<TaskId> = running.map(|kept| kept.task.id).collect();
+        let mut unstarted = self.setup.unstarted.lock();
+        unstarted.retain(|task| running.contains(task));
+        unstarted.clone()
     }
 
     /// Writes and does what follows from how it began.
@@ -182,7 +194,7 @@ fn kept_of(kept: journal::Kept) -> Kept {
         cancelled: kept.ended.cancelled,
     };
     let tasks = kept.tasks.into_iter().map(kept_task).collect();
-    Kept { tasks, globally_paused: kept.settings.globally_paused, counts }
+    Kept { tasks, globally_paused: kept.settings.globally_paused, counts, ..Kept::default() }
 }
 
 fn kept_task(record: TaskRecord) -> KeptTask {

@@ -16,7 +16,9 @@ impl ManagerActor {
         match effect {
             Prepared::Start(worker, attempt) => {
                 let actor = TaskActor::new(worker, *attempt, self.setup.clone(), self.stable.clone());
-                match self.watched.start(worker, actor, MAILBOX_MAX) {
+                let started = self.watched.start(worker, actor, MAILBOX_MAX);
+                self.setup.unstarted.lock().remove(&worker.task);
+                match started {
                     Ok(living) => {
                         self.workers.insert(worker, living.addr.clone());
                         living.addr.do_send(Execute);
