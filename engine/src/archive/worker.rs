@@ -179,7 +179,6 @@ impl<'a> Worker<'a> {
             if self.archiver.queue.has_failed() {
                 return Ok(());
             }
-            let _slot = self.archiver.compute.take();
             self.store_file(file)?;
         }
         Ok(())
@@ -266,10 +265,7 @@ impl<'a> Worker<'a> {
             self.archiver.queue.forget_large(file);
             return self.finish_large(file, file.finish_if_done());
         };
-        let stored = {
-            let _slot = self.archiver.compute.take();
-            self.store_data(&buffer.filled()[..chunk.length])
-        };
+        let stored = self.store_data(&buffer.filled()[..chunk.length]);
         self.buffer = buffer;
         self.finish_large(file, file.chunk_stored(&chunk, stored?))
     }
@@ -288,7 +284,9 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Holds a compute slot for this one chunk: reading may stand still for as long as the job is paused.
     fn store_data(&mut self, plaintext: &[u8]) -> Result<Id> {
+        let _slot = self.archiver.compute.take();
         let id = Id::of(plaintext);
         let archiver = self.archiver;
         let stored = archiver.session.store_blob(
