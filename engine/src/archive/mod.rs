@@ -118,7 +118,10 @@ pub fn back_up(
     let source_cancelled = AtomicBool::new(false);
     let tick = || {
         meter.report();
-        if let Err(error) = session.save_index_if_due() {
+        // A paused job sends nothing.
+        if !control.is_paused()
+            && let Err(error) = session.save_index_if_due()
+        {
             tracing::warn!(%error, "the index could not be saved yet");
         }
         if control.is_cancelled() && !source_cancelled.swap(true, Ordering::Relaxed) {
