@@ -232,6 +232,10 @@ impl<'a> Backup<'a> {
 
     fn count_source(&self, counting: &Control) {
         let found = |totals: Totals| {
+            // A paused job does not count on either.
+            if self.control.checkpoint().is_err() {
+                counting.cancel();
+            }
             Counters::add(&self.counters.files_total, totals.files);
             Counters::add(&self.counters.bytes_total, totals.bytes);
         };

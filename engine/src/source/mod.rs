@@ -85,8 +85,8 @@ pub trait Source: Send + Sync {
     /// The top of the tree. Called once, after `prepare`.
     fn root(&self) -> Result<Box<dyn Folder>>;
 
-    /// Counts what there is, telling `found` what was added since the last call.
-    /// Runs beside the backup, only where somebody watches.
+    /// Counts what there is, telling `found` every now and then what was added since the last call, nothing
+    /// included: `found` waits while the job is paused. Runs beside the backup, only where somebody watches.
     fn count(&self, control: &Control, found: &dyn Fn(Totals)) -> Result<()>;
 
     /// Called after the last byte was read, before the snapshot is sealed: the

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::format::NodeKind;
 use crate::source::Totals;
 
-/// Counts what is in `top`, telling each folder's share. Looks at `control` for every folder.
+/// Counts what is in `top`, telling each folder's share, also if it is nothing. Looks at `control` for every folder.
 pub(super) fn count_folder(top: WholeFolder, control: &Control, found: &dyn Fn(Totals)) -> Result<()> {
     let mut folders = vec![top];
     while let Some(folder) = folders.pop() {
@@ -30,9 +30,7 @@ pub(super) fn count_folder(top: WholeFolder, control: &Control, found: &dyn Fn(T
             }
             if control.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        if totals != Totals::default() {
-            found(totals);
-        }
+        found(totals);
     }
     Ok(())
 }
