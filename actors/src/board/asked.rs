@@ -54,8 +54,9 @@ impl Board {
         let waits_for_network = matches!(kind, TaskKind::Backup(_)) && self.outages.is_out(&repository);
         let turn = self.next_turn;
         self.next_turn += 1;
-        self.tasks
-            .insert(id, BoardTask { task, item, repository, sealed: None, retry: None, worker: None, turn });
+        let (sealed, retry, worker, standing) = (None, None, None, None);
+        let entry = BoardTask { task, item, repository, sealed, retry, worker, turn, standing };
+        self.tasks.insert(id, entry);
         decision.events.push(Event::TaskCreated(TaskCreated { task: id, kind, trigger }));
         // Somebody who asks for a backup himself may know that the network is back.
         let waits = waits_for_network && trigger != Trigger::Manual;

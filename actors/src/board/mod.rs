@@ -10,6 +10,7 @@
 //! table ([`crate::transition`]); a report of a worker that was given up changes nothing.
 
 mod asked;
+mod census;
 mod limits;
 mod outage;
 mod report;
@@ -35,6 +36,7 @@ pub use restart::{Kept, KeptTask};
 
 use crate::retry::RetryPolicy;
 use crate::transition::{IllegalTransition, Step, next_state};
+use census::{Census, Standing};
 use outage::Outages;
 use turns::Turns;
 
@@ -74,6 +76,8 @@ pub struct BoardTask {
     retry: Option<keepwell_messages::Retry>,
     worker: Option<Generation>,
     turn: u64,
+    /// As the census has it.
+    standing: Option<Standing>,
 }
 
 impl BoardTask {
@@ -127,6 +131,7 @@ pub struct Board {
     /// Workers that were given up and have not ended yet, with the slots that those who worked still hold.
     winding_down: HashMap<Generation, Option<Slot>>,
     running: Slots,
+    census: Census,
     outages: Outages,
     globally_paused: bool,
     shutting_down: bool,
@@ -173,6 +178,7 @@ impl Board {
             turns: Turns::default(),
             winding_down: HashMap::new(),
             running: Slots::default(),
+            census: Census::default(),
             outages: Outages::default(),
             globally_paused: false,
             shutting_down: false,
@@ -204,27 +210,20 @@ impl Board {
 
     /// How many of what. `fenced_workers` is its caller's to know.
     pub fn stats(&self) -> TaskManagerStats {
-        let mut stats = TaskManagerStats {
+        let Census { running, restoring, queued, paused, retrying } = self.census;
+        TaskManagerStats {
+            running,
+            restoring,
+            queued,
+            paused,
+            retrying,
             completed: self.counts.completed,
             failed: self.counts.failed,
             cancelled: self.counts.cancelled,
             globally_paused: self.globally_paused,
             max_concurrent_tasks: self.limits.max_concurrent_tasks,
-            ..TaskManagerStats::default()
-        };
-        for entry in self.tasks.values() {
-            let counted = match (entry.task.state, &entry.task.pending, &entry.task.kind) {
-                (TaskState::Running, _, TaskKind::Restore(_)) => &mut stats.restoring,
-                (TaskState::Running, _, TaskKind::Backup(_)) => &mut stats.running,
-                (TaskState::Paused, ..) | (_, Some(PendingReason::Paused), _) => &mut stats.paused,
-                (_, Some(PendingReason::Retry(_) | PendingReason::WaitingForNetwork), _) => {
-                    &mut stats.retrying
-                }
-                _ => &mut stats.queued,
-            };
-            *counted += 1;
+            fenced_workers: 0,
         }
-        stats
     }
 
     /// When the board wants to be looked at again: the earliest retry that is to come.
@@ -243,6 +242,7 @@ impl Board {
         let mut decision = Decision::default();
         change(self, &mut decision);
         self.fill_slots(now, &mut decision);
+        self.recount(&decision.changed);
         decision
     }
 

@@ -236,6 +236,9 @@ impl World {
         assert!(backups.get("repository 1").copied().unwrap_or(0) <= 1, "the limit of a repository");
         let held: usize = self.board.winding_down.values().flatten().count();
         let (taken, running) = (self.board.running.clone(), backups.values().sum::<usize>());
+        let mut census = Census::default();
+        self.board.active().for_each(|entry| census.note(None, Some(Standing::of(&entry.task))));
+        assert_eq!(self.board.census, census, "tasks are counted where they stand");
         let restoring = self.board.stats().restoring as usize;
         assert_eq!(taken.backups + taken.restores, running + restoring + held, "slots are counted right");
         assert!(taken.restores <= 1);

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use keepwell_messages::{ErrorClass, Failure, PendingReason, Task, TaskId, TaskKind, TaskState};
 
+use super::census::Standing;
 use super::{Board, BoardTask, Decision, EndCounts, Generation, Limits};
 use crate::retry::RetryPolicy;
 
@@ -84,7 +85,9 @@ impl Board {
         };
         let turn = self.next_turn;
         self.next_turn += 1;
-        let entry = BoardTask { task, item, repository, sealed, retry, worker, turn };
+        let standing = Some(Standing::of(&task));
+        self.census.note(None, standing);
+        let entry = BoardTask { task, item, repository, sealed, retry, worker, turn, standing };
         if entry.task.state == TaskState::Running {
             self.running.take(super::slot_of(&entry));
         }
