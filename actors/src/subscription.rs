@@ -1,5 +1,8 @@
 //! What a subscriber reads: durable events from any number that is still kept, and progress as it comes.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -43,6 +46,8 @@ pub struct Subscription {
     listening: Listening,
     /// The number told last; `None` before the first of a subscriber that asked for none.
     seen: Option<u64>,
+    /// Events that were told to others and lost to this subscriber before its first.
+    lost_before_first: u64,
     /// Set while older events are read from the journal.
     catching_up: Option<Journal>,
     waiting: VecDeque<Arc<NumberedEvent>>,
@@ -52,7 +57,7 @@ impl Subscription {
     /// From `after` on: what is in the journal first, then what comes.
     pub(crate) fn new(listening: Listening, after: Option<u64>, journal: Journal) -> Self {
         let catching_up = after.map(|_| journal);
-        Self { listening, seen: after, catching_up, waiting: VecDeque::new() }
+        Self { listening, seen: after, lost_before_first: 0, catching_up, waiting: VecDeque::new() }
     }
 
     /// What comes next; `None` once the system has shut down and all was told.
@@ -75,7 +80,8 @@ impl Subscription {
                 biased;
                 event = self.listening.events.recv() => match event {
                     Ok(event) => self.waiting.push_back(event),
-                    // The number of the next event shows the gap.
+                    // The number of the next event shows the gap, unless it is the first.
+                    Err(RecvError::Lagged(count)) if self.seen.is_none() => self.lost_before_first += count,
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
                 },
@@ -92,6 +98,10 @@ impl Subscription {
     }
 
     fn take_note(&mut self, number: u64) -> Note {
+        let lost = std::mem::take(&mut self.lost_before_first);
+        if lost > 0 {
+            self.seen = Some(number.saturating_sub(lost + 1));
+        }
         match self.seen {
             Some(seen) if number <= seen => Note::Old,
             Some(seen) if number > seen + 1 => {
