@@ -8,6 +8,7 @@
 
 pub mod awkward_tree;
 pub mod compare;
+pub mod mounting;
 pub mod programs;
 pub mod random_data;
 pub mod repository_folder;

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use keepwell_actors::runner::{Attempt, EngineRunner};
 use keepwell_actors::simulation::{
     AnyPlace, Course, CourseEnd, Courses, SimulatedClock, SimulatedEngine, SimulatedStore, on_virtual_time,
 };
-use keepwell_actors::{AskError, Handle, Keepwell, Settings, Told};
+use keepwell_actors::{AskError, Handle, Keepwell, Settings, StartError, Told};
 use keepwell_messages::{
     BackupProgress, ErrorClass, Event, FilesItem, GetActiveTasks, GetScheduleOutcomes, GetTask,
     GetTaskManagerStats, Item, ItemId, ItemSource, NumberedEvent, PerformBackup, Refusal, Request,
@@ -41,7 +42,9 @@ pub fn utc(text: &str) -> DateTime<Utc> {
 pub struct World {
     clock: Arc<SimulatedClock>,
     store: SimulatedStore,
-    folder: TempDir,
+    folder: PathBuf,
+    /// Removed with the world, if it made one.
+    _temporary: Option<TempDir>,
     script: Script,
 }
 
@@ -69,12 +72,45 @@ impl Courses for Script {
 impl World {
     /// A world whose clock shows `start`.
     pub fn at(start: &str) -> Self {
+        let temporary = tempfile::tempdir().expect("a folder");
+        Self {
+            folder: temporary.path().into(),
+            _temporary: Some(temporary),
+            ..Self::in_folder(start, Path::new(""))
+        }
+    }
+
+    /// The same, with its journal in this folder.
+    pub fn in_folder(start: &str, folder: &Path) -> Self {
         Self {
             clock: Arc::new(SimulatedClock::new(utc(start))),
             store: SimulatedStore::default(),
-            folder: tempfile::tempdir().expect("a folder"),
+            folder: folder.into(),
+            _temporary: None,
             script: Script::default(),
         }
+    }
+
+    /// Where the journal lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Tries to start a process, and tells why it did not.
+    pub fn refused_start(&self) -> StartError {
+        self.refused_start_with(|settings| settings)
+    }
+
+    /// The same with other settings.
+    pub fn refused_start_with(&self, settings: impl FnOnce(Settings) -> Settings) -> StartError {
+        let settings = settings(self.settings(SimulatedEngine::new(self.store.clone(), self.script.clone())));
+        let started = on_virtual_time(async { Keepwell::start(settings).await.map(|_| ()) });
+        started.expect("a runtime").expect_err("it does not start")
+    }
+
+    fn settings(&self, engine: SimulatedEngine) -> Settings {
+        let runner = EngineRunner::new(engine, AnyPlace);
+        Settings { clock: self.clock.clone(), ..Settings::new(&self.folder, Arc::new(runner)) }
     }
 
     /// What the attempts of an item's tasks meet from now on.
@@ -99,9 +135,7 @@ impl World {
         test: impl AsyncFnOnce(&Life) -> T,
     ) -> T {
         let engine = SimulatedEngine::new(self.store.clone(), self.script.clone());
-        let runner = EngineRunner::new(engine.clone(), AnyPlace);
-        let usual = Settings::new(self.folder.path(), Arc::new(runner));
-        let settings = settings(Settings { clock: self.clock.clone(), ..usual });
+        let settings = settings(self.settings(engine.clone()));
         let lived = on_virtual_time(async {
             self.clock.go();
             let handle = Keepwell::start(settings).await.expect("it starts");

@@ -12,36 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use keepwell_tests::compare::{EXACT, assert_same};
-use keepwell_tests::programs::{keepwell, say, transcript};
+use keepwell_tests::mounting::{is_inside_namespace, mount};
+use keepwell_tests::programs::{keepwell, transcript};
 use keepwell_tests::random_data::write_file;
 use tempfile::TempDir;
 
-const INSIDE: &str = "KEEPWELL_TEST_INSIDE_NAMESPACE";
 const MIB: u64 = 1 << 20;
-
-/// Whether this process may mount; if not, the test of this name was run, or skipped, in one that may.
-fn is_inside_namespace(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let mut unshare = Command::new("unshare");
-    unshare.arg("--mount");
-    if !rustix::process::geteuid().is_root() {
-        unshare.arg("--map-root-user");
-    }
-    let probe = tempfile::tempdir().unwrap();
-    let mut allowed = Command::new("unshare");
-    allowed.args(unshare.get_args()).args(["mount", "-t", "tmpfs", "tmpfs"]).arg(probe.path());
-    if !allowed.output().is_ok_and(|output| output.status.success()) {
-        say(&format!("skipped: {test} (no mount namespaces here)"));
-        return false;
-    }
-    unshare.arg(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
-    let output = unshare.output().unwrap();
-    let ran = String::from_utf8_lossy(&output.stdout).contains("1 passed");
-    assert!(output.status.success() && ran, "{}", transcript(&output));
-    false
-}
 
 /// A small file system, a repository, something to back up.
 struct Scene {
@@ -97,11 +73,6 @@ impl Drop for Scene {
         // The namespace ends with the process; until then nothing may hinder the folder's removal.
         let _ = Command::new("umount").arg(self.disk()).output();
     }
-}
-
-fn mount(arguments: &[&str], folder: &Path) {
-    let output = Command::new("mount").args(arguments).arg(folder).output().unwrap();
-    assert!(output.status.success(), "mount {arguments:?}: {}", transcript(&output));
 }
 
 /// keepwell with its home beside the disk, so that a full or read-only disk is the repository's matter alone.

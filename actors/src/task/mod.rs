@@ -71,6 +71,8 @@ pub struct TaskActor {
     /// A value of progress is on its way to the manager; the next one goes after it.
     telling_progress: bool,
     pulse: Pulse,
+    /// A snapshot that may not be stored yet, and the worker that waits for that.
+    sealing: Option<(String, Go)>,
     outcome: Option<AttemptOutcome>,
     give_up: Option<SpawnHandle>,
 }
@@ -139,6 +141,7 @@ impl TaskActor {
             newest: None,
             telling_progress: false,
             pulse: Pulse { progress: None, at: Instant::now() },
+            sealing: None,
             outcome: None,
             give_up: None,
         }
@@ -206,7 +209,8 @@ impl TaskActor {
     fn look_for_signs_of_work(&mut self, context: &mut Context<Self>) {
         self.setup.faults.point("task.pulse", context);
         let counts = self.newest.as_ref().is_some_and(|progress| progress.stage != Stage::Preparing);
-        if self.state != TaskState::Running || !counts || self.pulse.progress != self.newest {
+        let works = self.state == TaskState::Running && self.sealing.is_none();
+        if !works || !counts || self.pulse.progress != self.newest {
             self.pulse = Pulse { progress: self.newest.clone(), at: Instant::now() };
             return;
         }
@@ -249,15 +253,21 @@ impl TaskActor {
         context.spawn(tell.into_actor(self).map(|(), actor, _| actor.telling_progress = false));
     }
 
-    /// Has the manager note the snapshot; only then the worker may store it.
-    fn sealed(&mut self, snapshot: String, go: Go, context: &mut Context<Self>) {
-        let (manager, sealed) = (self.manager.clone(), WorkerSealed { worker: self.worker, snapshot });
+    /// Has the manager note the snapshot; only then the worker may store it. While the journal cannot be
+    /// written the worker waits: all that it stored would be in vain.
+    fn ask_to_store(&mut self, context: &mut Context<Self>) {
+        let Some((snapshot, _)) = &self.sealing else { return };
+        let (manager, sealed) =
+            (self.manager.clone(), WorkerSealed { worker: self.worker, snapshot: snapshot.clone() });
         let ask = async move { manager.send(sealed).await };
-        context.spawn(ask.into_actor(self).map(move |noted, _, _| {
-            let noted = noted.unwrap_or_else(|why| {
-                Err(Refusal::Journal(Failure { class: ErrorClass::Crash, why: why.to_string() }))
-            });
-            go(noted);
+        context.spawn(ask.into_actor(self).map(|noted, actor, context| {
+            let noted = noted.unwrap_or_else(|why| Err(Refusal::Invalid(why.to_string())));
+            if let Err(refusal @ Refusal::Journal(_)) = &noted {
+                tracing::warn!(task = %actor.worker.task, %refusal, "a snapshot is stored later");
+                context.run_later(TELL_AGAIN_AFTER, Self::ask_to_store);
+            } else if let Some((_, go)) = actor.sealing.take() {
+                go(noted);
+            }
         }));
     }
 }
@@ -320,6 +330,8 @@ impl Handler<Cancel> for TaskActor {
         next_state(self.state, Step::Cancel)?;
         self.cancelled = true;
         self.control.cancel();
+        // A worker that waits for the journal is told.
+        drop(self.sealing.take());
         if self.give_up.is_none() {
             let give_up = |actor: &mut Self, context: &mut Context<Self>| {
                 let why = format!("the worker did not end within {} s", CANCEL_MAX.as_secs());
@@ -347,7 +359,10 @@ impl Handler<WorkerTold> for TaskActor {
         self.setup.faults.point("task.told", context);
         match told {
             WorkerTold::Progress(progress) => self.progressed(progress, context),
-            WorkerTold::Sealed { snapshot, go } => self.sealed(snapshot, go, context),
+            WorkerTold::Sealed { snapshot, go } => {
+                self.sealing = Some((snapshot, go));
+                self.ask_to_store(context);
+            }
             WorkerTold::Ended(outcome) => self.end(outcome, context),
         }
     }

@@ -12,12 +12,17 @@ pub const DEALT_WITH_AFTER: TimeDelta = TimeDelta::minutes(10);
 pub struct Era {
     pub schedule: ScheduleText,
     pub anchor: DateTime<Utc>,
+    /// Due times until then were found right; those of the last days are looked at again.
+    pub checked: DateTime<Utc>,
 }
+
+/// A shutdown or a crash takes back no outcome that is older.
+const LOOK_AGAIN_AT: TimeDelta = TimeDelta::days(3);
 
 /// Adds what is wrong. `outcomes` are the newest, the newest first; `whole` says that there are no others.
 pub fn check(
     item: &ItemId,
-    era: &Era,
+    era: &mut Era,
     outcomes: &[ScheduleOutcome],
     whole: bool,
     live: Option<Missed>,
@@ -32,7 +37,7 @@ pub fn check(
         .chain(live)
         .collect();
     let known_from = if whole { era.anchor } else { outcomes.last().map_or(era.anchor, |oldest| oldest.due) };
-    let mut after = era.anchor.max(known_from);
+    let mut after = era.anchor.max(known_from).max(era.checked - LOOK_AGAIN_AT);
     while let Some(next) = timetable.next(after) {
         if next.starts_at > now - DEALT_WITH_AFTER {
             break;
@@ -49,4 +54,5 @@ pub fn check(
             return;
         }
     }
+    era.checked = after;
 }

@@ -19,8 +19,9 @@ pub struct Seen {
     pub retry: Option<Retry>,
     /// The attempt that must come next.
     pub next_attempt: Option<u32>,
-    pub running_since: DateTime<Utc>,
     pub actor_crashed: bool,
+    /// It left its attempt, and nobody said yet what follows.
+    pub attempt_failed: bool,
     pub end: Option<TaskEnd>,
 }
 
@@ -69,7 +70,8 @@ impl Model {
             }
             Event::TaskQueued(queued) => self.with(at, queued.task, |task, _| {
                 // Waiting for the network costs no attempt.
-                if queued.reason == PendingReason::WaitingForNetwork && task.attempt > 0 {
+                if queued.reason == PendingReason::WaitingForNetwork && task.attempt_failed {
+                    task.attempt_failed = false;
                     task.next_attempt = Some(task.attempt);
                     task.attempt -= 1;
                 }
@@ -146,8 +148,8 @@ impl Model {
             attempt: 0,
             retry: None,
             next_attempt: Some(1),
-            running_since: at,
             actor_crashed: false,
+            attempt_failed: false,
             end: None,
         };
         if self.tasks.insert(id, seen).is_some() {
@@ -173,9 +175,9 @@ impl Model {
                 if task.next_attempt.take().is_some_and(|next| next != update.attempt) {
                     wrong.push(format!("attempt {} runs, and not the one that was to come", update.attempt));
                 }
-                task.running_since = at;
                 task.actor_crashed = false;
             }
+            task.attempt_failed = update.to == TaskState::Pending;
             task.state = update.to;
             task.attempt = update.attempt;
         });
@@ -186,10 +188,11 @@ impl Model {
         let process_began = self.process_began;
         self.with(at, id, |task, wrong| {
             task.next_attempt = Some(retry.attempt);
-            // A manager that crashes costs no attempt, unless it crashed between writing down and starting it.
+            task.attempt_failed = false;
+            // A manager that crashes costs no attempt.
             let lost = retry.why == "the program ended while it ran";
             let just = |then: DateTime<Utc>| (at - then).abs() < TimeDelta::seconds(10);
-            if lost && !task.actor_crashed && !just(task.running_since) && !process_began.is_some_and(just) {
+            if lost && !task.actor_crashed && !process_began.is_some_and(just) {
                 wrong.push("its attempt is lost with no crash of its own".into());
             }
             let again = task.retry.as_ref().is_some_and(|before| before.attempt == retry.attempt);

@@ -348,7 +348,7 @@ impl World {
         }
         let anchor = self.model.borrow().item_changes.get(&id).copied();
         match anchor {
-            Some(anchor) => drop(self.eras.insert(id, Era { schedule, anchor })),
+            Some(anchor) => drop(self.eras.insert(id, Era { schedule, anchor, checked: anchor })),
             None => self.violation(format!("nobody was told that item {id} changed")),
         }
     }
@@ -379,7 +379,7 @@ impl World {
         // What crashed a moment ago has been restarted, and what was due has been asked for.
         sleep(Duration::from_secs(900)).await;
         let Some(active) = self.ask(handle, GetActiveTasks {}).await else { return };
-        for (item, era) in self.eras.clone() {
+        for item in self.eras.keys().cloned().collect::<Vec<_>>() {
             let Some(found) = self.ask(handle, GetScheduleOutcomes { item: item.clone(), limit: 1000 }).await
             else {
                 continue;
@@ -389,7 +389,9 @@ impl World {
             let whole = found.outcomes.len() < 1000;
             let now = self.clock.shown();
             let mut wrong = Vec::new();
-            due_times::check(&item, &era, &found.outcomes, whole, live, now, &mut wrong);
+            if let Some(era) = self.eras.get_mut(&item) {
+                due_times::check(&item, era, &found.outcomes, whole, live, now, &mut wrong);
+            }
             self.model.borrow_mut().violations.extend(wrong);
         }
         self.check_active(&active);
