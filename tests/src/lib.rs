@@ -8,9 +8,12 @@
 
 pub mod awkward_tree;
 pub mod compare;
+pub mod embedding;
 pub mod mounting;
+pub mod observed_source;
 pub mod programs;
 pub mod random_data;
 pub mod repository_folder;
 pub mod running;
 pub mod simulated;
+pub mod tripwires;
