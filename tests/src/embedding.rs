@@ -15,7 +15,9 @@ use keepwell_actors::{Handle, Settings, Subscription, Told};
 use keepwell_engine::clock::{Clock, SystemClock};
 use keepwell_engine::format::Snapshot;
 use keepwell_engine::job::Engine;
-use keepwell_engine::repository::{InitOptions, Repository, RepositoryAddress, RepositoryOptions, SnapshotChoice};
+use keepwell_engine::repository::{
+    InitOptions, Repository, RepositoryAddress, RepositoryOptions, SnapshotChoice,
+};
 use keepwell_engine::store::{Location, StoreSettings};
 use keepwell_messages::{
     ActorRef, Event, FilesItem, Item, ItemId, ItemSource, NumberedEvent, ScheduleText, TaskEnd, TaskId,

@@ -171,7 +171,9 @@ impl Folder for ObservedFolder {
             let watch = self.watch.clone();
             let content = match content {
                 EntryContent::Nothing => EntryContent::Nothing,
-                EntryContent::Folder(inner) => EntryContent::Folder(Box::new(ObservedFolder { inner, watch })),
+                EntryContent::Folder(inner) => {
+                    EntryContent::Folder(Box::new(ObservedFolder { inner, watch }))
+                }
                 EntryContent::File(inner) => {
                     let path = format!("{above}/{}", String::from_utf8_lossy(&node.name));
                     EntryContent::File(Box::new(ObservedFile { inner, path, watch }))

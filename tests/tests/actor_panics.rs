@@ -21,8 +21,8 @@ use keepwell_actors::supervision::{ChildSettings, Faults, Intensity, StragglerEn
 use keepwell_actors::{AskError, Handle, Keepwell, Settings};
 use keepwell_messages::{
     ActorRef, CancelReason, CancelTask, Command, CommandId, DueOutcome, EnableItem, ErrorClass, Event,
-    GetActiveTasks, GetEvents, GetHistory, GetItems, GetScheduleOutcomes, GetTask, GetTaskManagerStats, ItemId,
-    PauseBackup, PendingReason, PerformBackup, Refusal, RemoveItem, ResumeBackup, SetItem,
+    GetActiveTasks, GetEvents, GetHistory, GetItems, GetScheduleOutcomes, GetTask, GetTaskManagerStats,
+    ItemId, PauseBackup, PendingReason, PerformBackup, Refusal, RemoveItem, ResumeBackup, SetItem,
     SetMaxConcurrentTasks, TaskEnd, TaskId, TaskKind, TaskState, Trigger,
 };
 use keepwell_tests::embedding::{
@@ -147,7 +147,8 @@ impl Case {
             ActorRef::Scheduler => "scheduler",
             ActorRef::Task(_) => "task",
         };
-        let is_this = self.point.starts_with(of) && crashed.failure.why.contains(&format!("at {},", self.point));
+        let is_this =
+            self.point.starts_with(of) && crashed.failure.why.contains(&format!("at {},", self.point));
         is_this.then(|| crashed.actor.clone())
     }
 }
@@ -391,9 +392,11 @@ async fn assert_due_ran_once(handle: &Handle, witness: &mut Witness) {
     });
     let triggers: Vec<Trigger> = triggers.collect();
     let Some(Trigger::Due(first)) = triggers.first() else { panic!("{triggers:?}") };
-    let times: BTreeSet<_> = triggers.iter().map(|trigger| trigger.due_times().map(|missed| missed.due)).collect();
+    let times: BTreeSet<_> =
+        triggers.iter().map(|trigger| trigger.due_times().map(|missed| missed.due)).collect();
     assert_eq!(times.len(), triggers.len(), "no due time runs twice: {triggers:?}");
-    let outcomes = handle.ask(GetScheduleOutcomes { item: due, limit: 100 }).await.expect("an answer").outcomes;
+    let outcomes =
+        handle.ask(GetScheduleOutcomes { item: due, limit: 100 }).await.expect("an answer").outcomes;
     let of_first: Vec<_> = outcomes.iter().filter(|outcome| outcome.due == *first).collect();
     assert_eq!(of_first.len(), 1, "{outcomes:?}");
     assert_eq!(of_first[0].outcome, DueOutcome::Ran(task));
@@ -425,7 +428,9 @@ fn a_panic_of_the_tasks_actor_costs_one_attempt() {
 #[test]
 fn a_panic_while_it_shuts_down_is_told_and_the_next_start_goes_on() {
     let source = make_source();
-    for (point, child, cancelled) in [("manager.retire", "manager", false), ("scheduler.retire", "scheduler", true)] {
+    for (point, child, cancelled) in
+        [("manager.retire", "manager", false), ("scheduler.retire", "scheduler", true)]
+    {
         let program = Program::new();
         program.observer.close_gate_after(source_bytes() / 2);
         embed(async {
@@ -461,10 +466,8 @@ fn a_worker_that_hangs_is_fenced_and_its_task_retried() {
     let program = Program::new();
     program.observer.hang_one_after(source_bytes() / 2);
     embed(async {
-        let settings = Settings {
-            hang_after: Duration::from_secs(1),
-            ..program.settings(source.path(), false)
-        };
+        let settings =
+            Settings { hang_after: Duration::from_secs(1), ..program.settings(source.path(), false) };
         let handle = Keepwell::start(settings).await.expect("it starts");
         let mut witness = Witness::of(&handle);
         let task = handle.ask(PerformBackup { item: "main".into() }).await.expect("it is taken in").task;
