@@ -102,9 +102,14 @@ impl Scene {
         Places::new(Arc::new(SystemClock), "the tests").repository(REPOSITORY, self.address())
     }
 
+    /// The real engine.
+    pub fn engine(&self) -> Engine {
+        Engine::new(RepositoryOptions::default())
+    }
+
     /// The real engine in these places.
     pub fn runner(&self, places: Places) -> EngineRunner<Engine> {
-        EngineRunner::new(Engine::new(RepositoryOptions::default()), places)
+        EngineRunner::new(self.engine(), places)
     }
 
     /// A system with the real engine, in which `make` is the source called `observed`.

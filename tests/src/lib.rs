@@ -11,6 +11,7 @@ pub mod compare;
 pub mod embedding;
 pub mod mounting;
 pub mod observed_source;
+pub mod process_counters;
 pub mod programs;
 pub mod random_data;
 pub mod repository_folder;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use keepwell_actors::runner::MakeNamedSource;
 use keepwell_engine::clock::SystemClock;
@@ -39,6 +39,8 @@ struct Shared {
     bytes: AtomicU64,
     gate: Mutex<Option<Gate>>,
     changed: Condvar,
+    counts_for_ever: AtomicBool,
+    sources: AtomicUsize,
 }
 
 /// Holds readers up.
@@ -68,6 +70,16 @@ impl Observer {
         self.shared.changed.notify_all();
     }
 
+    /// Lets whoever counts what there is to read find more and more, until it is told to end.
+    pub fn count_for_ever(&self) {
+        self.shared.counts_for_ever.store(true, Ordering::SeqCst);
+    }
+
+    /// Sources that somebody still has.
+    pub fn sources(&self) -> usize {
+        self.shared.sources.load(Ordering::SeqCst)
+    }
+
     /// Bytes that were read so far.
     pub fn bytes(&self) -> u64 {
         self.shared.bytes.load(Ordering::SeqCst)
@@ -89,6 +101,7 @@ impl Observer {
 
     fn observe(&self, folder: PathBuf) -> Result<Observed> {
         let files = FilesSource::new(vec![folder], FilesOptions::default(), Arc::new(SystemClock))?;
+        self.shared.sources.fetch_add(1, Ordering::SeqCst);
         Ok(Observed { files, watch: Watch { observer: self.clone(), cancelled: Arc::default() } })
     }
 }
@@ -128,6 +141,12 @@ struct Observed {
     watch: Watch,
 }
 
+impl Drop for Observed {
+    fn drop(&mut self) {
+        self.watch.observer.shared.sources.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Source for Observed {
     fn paths(&self) -> Vec<String> {
         self.files.paths()
@@ -143,7 +162,12 @@ impl Source for Observed {
     }
 
     fn count(&self, control: &Control, found: &dyn Fn(Totals)) -> Result<()> {
-        self.files.count(control, found)
+        self.files.count(control, found)?;
+        while self.watch.observer.shared.counts_for_ever.load(Ordering::SeqCst) {
+            control.checkpoint()?;
+            found(Totals::default());
+        }
+        Ok(())
     }
 
     fn finish(&self) -> Result<()> {

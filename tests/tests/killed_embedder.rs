@@ -34,7 +34,7 @@ use keepwell_messages::{
     TaskEnd, TaskId, TaskKind, TaskState,
 };
 use keepwell_tests::embedding::{Scene, ShiftedClock, embed, every_minute, folder_item};
-use keepwell_tests::programs::{restic, say, snapshot_ids};
+use keepwell_tests::programs::{restic, say};
 use keepwell_tests::random_data::{Random, seed, write_file};
 use keepwell_tests::repository_folder::stored_in;
 use keepwell_tests::running::wait_for;
@@ -514,7 +514,7 @@ impl Book {
 
     /// Each task that ended well has its snapshot, and there is none besides but what a task is about to find.
     fn compare_snapshots(&self, kept: &Kept, tasks: &BTreeMap<TaskId, Task>, what: &str) {
-        let stored: BTreeSet<String> = snapshot_ids(&self.scene.repository()).into_iter().collect();
+        let stored = self.snapshots();
         let mut of_tasks = BTreeSet::new();
         for task in tasks.values() {
             if let Some(TaskEnd::BackedUp(backed_up)) = &task.end {
@@ -526,6 +526,11 @@ impl Book {
         let sealed: BTreeSet<String> = kept.tasks.iter().filter_map(|record| record.sealed.clone()).collect();
         let besides: BTreeSet<&String> = stored.difference(&of_tasks).collect();
         assert!(besides.iter().all(|id| sealed.contains(*id)), "{what}: {besides:?} are nobody's");
+    }
+
+    fn snapshots(&self) -> BTreeSet<String> {
+        let stored = stored_in(&self.scene.repository(), "snapshots").into_keys();
+        stored.map(|name| name.to_str().expect("hexadecimal").to_owned()).collect()
     }
 
     fn say_what_happened(&self) {
@@ -569,7 +574,7 @@ fn no_task_is_lost_and_no_due_time_runs_twice_however_often_the_program_is_kille
     book.say_what_happened();
     assert_eq!(book.deaths.values().sum::<u64>(), kills as u64);
     assert!(book.ran.is_empty(), "{:?}", book.ran);
-    let stored = snapshot_ids(&book.scene.repository()).len();
+    let stored = book.snapshots().len();
     let completed = book.events.iter().filter(|told| matches!(told.event, Event::TaskCompleted(_))).count();
     assert_eq!(stored, completed, "one snapshot for each task that ended well");
     assert!(stored_in(&book.scene.repository(), "locks").is_empty(), "no lock is left");
