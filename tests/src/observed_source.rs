@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use keepwell_actors::runner::MakeNamedSource;
 use keepwell_engine::clock::SystemClock;
@@ -41,6 +42,8 @@ struct Shared {
     changed: Condvar,
     counts_for_ever: AtomicBool,
     sources: AtomicUsize,
+    /// 0 where there is no limit.
+    bytes_per_second: AtomicU64,
 }
 
 /// Holds readers up.
@@ -68,6 +71,11 @@ impl Observer {
     pub fn open_gate(&self) {
         *self.shared.gate.lock() = None;
         self.shared.changed.notify_all();
+    }
+
+    /// Lets each reader read so many bytes in a second, and no more.
+    pub fn slow_down_to(&self, bytes_per_second: u64) {
+        self.shared.bytes_per_second.store(bytes_per_second, Ordering::SeqCst);
     }
 
     /// Lets whoever counts what there is to read find more and more, until it is told to end.
@@ -242,6 +250,10 @@ impl Read for ObservedReader {
         self.watch.pass()?;
         let length = self.inner.read(buffer)?;
         let shared = &self.watch.observer.shared;
+        let bytes_per_second = shared.bytes_per_second.load(Ordering::SeqCst);
+        if bytes_per_second > 0 {
+            std::thread::sleep(Duration::from_secs(1) * length as u32 / bytes_per_second as u32);
+        }
         shared.bytes.fetch_add(length as u64, Ordering::SeqCst);
         if let Some(file) = shared.files.lock().get_mut(&self.path) {
             file.bytes += length as u64;

@@ -182,7 +182,7 @@ impl<R: Runner> Runner for Dying<R> {
 
 impl Fate {
     /// Ends the process if this is its time, at once or in a moment.
-    fn comes_by(&self, death: Death) {
+    fn comes_by(&self, death: Death, snapshot: Id) {
         if self.death != death || self.spared.fetch_sub(1, Ordering::SeqCst) != 0 {
             return;
         }
@@ -191,16 +191,16 @@ impl Fate {
                 let delay = self.delay;
                 std::thread::spawn(move || {
                     std::thread::sleep(delay);
-                    die(death);
+                    die(death, snapshot);
                 });
             }
-            _ => die(death),
+            _ => die(death, snapshot),
         }
     }
 }
 
-fn die(death: Death) {
-    print(&format!("dies {death:?}"));
+fn die(death: Death, snapshot: Id) {
+    print(&format!("dies {death:?} {snapshot}"));
     let kill = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     panic!("a process may kill itself: {kill:?}");
 }
@@ -220,9 +220,9 @@ impl ReportSink for DyingSink {
     }
 
     fn snapshot_sealed(&self, id: Id) -> Result<()> {
-        self.fate.comes_by(Death::Noting);
+        self.fate.comes_by(Death::Noting, id);
         self.inner.snapshot_sealed(id)?;
-        self.fate.comes_by(Death::Noted);
+        self.fate.comes_by(Death::Noted, id);
         Ok(())
     }
 
@@ -233,9 +233,9 @@ impl ReportSink for DyingSink {
 
 impl JobSink for DyingSink {
     fn ended(&self, outcome: JobOutcome) {
-        if matches!(outcome, JobOutcome::BackedUp(_)) {
-            self.fate.comes_by(Death::Stored);
-            self.fate.comes_by(Death::Ending);
+        if let JobOutcome::BackedUp(stored) = &outcome {
+            self.fate.comes_by(Death::Stored, stored.id);
+            self.fate.comes_by(Death::Ending, stored.id);
         }
         self.inner.ended(outcome);
     }
@@ -363,6 +363,7 @@ impl Book {
         self.compare_attempts(&tasks, &what);
         self.compare_due_times(&journal, &kept, &tasks, &what);
         self.compare_snapshots(&kept, &tasks, &what);
+        self.compare_last_words(lines, &kept, &what);
         let running = tasks.values().filter(|task| task.state == TaskState::Running);
         self.ran = running.map(|task| (task.id, task.attempt)).collect();
     }
@@ -526,6 +527,20 @@ impl Book {
         let sealed: BTreeSet<String> = kept.tasks.iter().filter_map(|record| record.sealed.clone()).collect();
         let besides: BTreeSet<&String> = stored.difference(&of_tasks).collect();
         assert!(besides.iter().all(|id| sealed.contains(*id)), "{what}: {besides:?} are nobody's");
+    }
+
+    /// Once a worker may store its snapshot, the journal knows it.
+    fn compare_last_words(&self, lines: &[String], kept: &Kept, what: &str) {
+        let words = lines.iter().find_map(|line| line.strip_prefix("dies ")?.split_once(' '));
+        let Some((death, snapshot)) = words else { return };
+        let is_noted = kept.tasks.iter().any(|record| record.sealed.as_deref() == Some(snapshot));
+        match Death::of(death) {
+            Death::Noted | Death::Stored => assert!(is_noted, "{what}: {snapshot} is not noted"),
+            _ => {}
+        }
+        if Death::of(death) == Death::Stored {
+            assert!(self.snapshots().contains(snapshot), "{what}: {snapshot} is not stored");
+        }
     }
 
     fn snapshots(&self) -> BTreeSet<String> {
