@@ -409,14 +409,13 @@ fn tasks_that_are_created_and_cancelled_leave_nothing() {
 
 /// Waits until the last worker has ended.
 async fn come_to_rest(handle: &Handle) {
-    patiently("the last worker's end", async {
-        loop {
-            let stats = handle.ask(GetTaskManagerStats {}).await.expect("an answer");
-            if stats.running == 0 && job_threads().is_empty() {
-                break;
-            }
-            sleep(Duration::from_millis(5)).await;
+    let since = Instant::now();
+    loop {
+        let running = handle.ask(GetTaskManagerStats {}).await.expect("an answer").running;
+        if running == 0 && job_threads().is_empty() {
+            return;
         }
-    })
-    .await;
+        assert!(since.elapsed() < GONE_WITHIN, "{running} run, and {:?} stay", job_threads());
+        sleep(Duration::from_millis(5)).await;
+    }
 }
