@@ -6,6 +6,10 @@
 //! manager costs no attempt, one in the task's actor costs one. And a worker that hangs is fenced: its task
 //! is retried, and what it does once it wakes changes nothing.
 //!
+//! Planted and caught: a manager that adopts no worker; a handle that gives up at the first death; a worker
+//! that is given up and not fenced. Found with it: a manager that died before it had started a worker cost the
+//! attempt, and a paused task whose actor crashed went on by itself.
+//!
 //! The long form (`KEEPWELL_TEST_LONG=1`) has all cases, and backs up 1 GiB in each; the short one has some,
 //! chosen by the seed that it prints.
 

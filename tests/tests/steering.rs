@@ -5,6 +5,11 @@
 //! measured here, and a still process is told from a working one by a wide margin: it may read and write a few
 //! kilobytes and compute a twentieth of the time, where a working one does thousands of times as much.
 //!
+//! Planted and caught: workers of a large file that do not look whether they are paused; files opened twice;
+//! blobs stored twice; an index written in a pause (long form); a worker that takes 1.5 s to end; a lock that
+//! stays; memory, a handle, a thread that stay with each task. Found with it: a paused backup that held
+//! compute slots brought all others to a stand; the walk that counts, and the index, did not heed a pause.
+//!
 //! The long form (`KEEPWELL_TEST_LONG=1`) backs up 1 GiB, pauses it for so long that an index would be
 //! due, and creates and cancels 10,000 tasks.
 
@@ -148,24 +153,25 @@ async fn resume(handle: &Handle, task: TaskId) {
 /// What is not gone by then stays.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 
-/// Tries of what is to happen within a second: on a machine that is busy otherwise one may take longer.
+/// Tries of what waits for a disk, on a machine that may be busy otherwise: to end a worker within a second, to
+/// write within a second what was on its way. Reading and computing has one try.
 const TRIES: u32 = 3;
 
 /// Pauses the task, and lets it go on when it was seen to do nothing.
 async fn pause_for(handle: &Handle, task: TaskId, watched_for: Duration) {
     for _ in 0..TRIES {
         pause(handle, task).await;
-        let came_to_rest = comes_to_rest(watched_for).await;
+        let writes = writes_after_its_second(watched_for).await;
         resume(handle, task).await;
-        if came_to_rest {
+        if !writes {
             return;
         }
     }
-    panic!("it was paused {TRIES} times, and went on each time");
+    panic!("it was paused {TRIES} times, and went on writing each time");
 }
 
-/// Gives it its second, and then watches whether it does nothing.
-async fn comes_to_rest(watched_for: Duration) -> bool {
+/// Gives it its second, and then watches it: it neither reads nor computes. Whether it writes.
+async fn writes_after_its_second(watched_for: Duration) -> bool {
     let told = Instant::now();
     let mut still_since = told;
     let mut before = Counters::now();
@@ -183,8 +189,10 @@ async fn comes_to_rest(watched_for: Duration) -> bool {
     let seconds = watched_for.as_secs().max(1);
     let rest = still_since - told;
     say(&format!("at rest after {} ms, then in {seconds} s {done:?}", rest.as_millis()));
+    assert!(done.read_bytes <= seconds * STILL_BYTES_MAX, "it reads: {done:?}");
     let cpu_max = watched_for.as_millis() * STILL_CPU_PERCENT_MAX / 100;
-    done.read_bytes.max(done.written_bytes) <= seconds * STILL_BYTES_MAX && done.cpu.as_millis() <= cpu_max
+    assert!(done.cpu.as_millis() <= cpu_max, "it computes: {done:?}");
+    done.written_bytes > seconds * STILL_BYTES_MAX
 }
 
 #[test]
@@ -366,13 +374,14 @@ fn tasks_that_are_created_and_cancelled_leave_nothing() {
             }
             let task = perform(&handle).await;
             match random.below(4) {
+                // It may not have a slot yet.
                 0 => {}
                 1 => sleep(Duration::from_micros(random.below(20_000))).await,
-                2 => {
-                    // Refused if its actor has not come to it.
-                    let _ = handle.ask(PauseBackup { task: Some(task) }).await;
+                2 => wait("its source", || program.observer.sources() > 0).await,
+                _ => {
+                    wait_until_it_runs(&handle, task).await;
+                    pause(&handle, task).await;
                 }
-                _ => tokio::task::yield_now().await,
             }
             let now = handle.ask(CancelTask { task }).await.expect("it is cancelled");
             assert_eq!(now.state, TaskState::Cancelled);
@@ -382,6 +391,9 @@ fn tasks_that_are_created_and_cancelled_leave_nothing() {
                     move || engine.repositories().open(&address)
                 });
                 held = Some(opened.await.expect("no panic").expect("it opens"));
+            }
+            if cycle % 1000 == 999 {
+                say(&format!("after {cycle} cycles {} KiB", resident_bytes() >> 10));
             }
             if cycle == cycles / 10 {
                 come_to_rest(&handle).await;
@@ -396,7 +408,7 @@ fn tasks_that_are_created_and_cancelled_leave_nothing() {
         assert_eq!(job_threads(), [""; 0]);
         assert!(now.0 <= threads_early + 32, "{:?}", threads());
         assert!(now.1 <= handles_early + 16, "{:?}", handles());
-        assert!(now.2 <= resident_early + 64 * MIB, "{now:?}");
+        assert!(now.2 <= resident_early + 48 * MIB, "{now:?}");
         let stats = handle.ask(GetTaskManagerStats {}).await.expect("an answer");
         assert_eq!((stats.cancelled, stats.completed, stats.failed, stats.fenced_workers), (cycles, 0, 0, 0));
         assert!(handle.ask(GetActiveTasks {}).await.expect("an answer").tasks.is_empty());
@@ -405,6 +417,12 @@ fn tasks_that_are_created_and_cancelled_leave_nothing() {
     drop(held);
     assert!(stored_in(&program.scene.repository(), "locks").is_empty());
     assert!(program.scene.snapshots().is_empty());
+}
+
+async fn wait_until_it_runs(handle: &Handle, task: TaskId) {
+    while handle.ask(GetTask { task }).await.expect("it is there").state != TaskState::Running {
+        sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Waits until the last worker has ended.
