@@ -158,10 +158,13 @@ const GONE_WITHIN: Duration = Duration::from_secs(30);
 const TRIES: u32 = 3;
 
 /// Pauses the task, and lets it go on when it was seen to do nothing.
-async fn pause_for(handle: &Handle, task: TaskId, watched_for: Duration) {
+async fn pause_for(program: &Program, handle: &Handle, task: TaskId, watched_for: Duration) {
+    let indexes = || stored_in(&program.scene.repository(), "index");
     for _ in 0..TRIES {
         pause(handle, task).await;
+        let before = indexes();
         let writes = writes_after_its_second(watched_for).await;
+        assert_eq!(indexes(), before, "it writes an index");
         resume(handle, task).await;
         if !writes {
             return;
@@ -214,7 +217,7 @@ fn a_paused_backup_does_nothing_and_reads_and_stores_nothing_twice_when_it_goes_
             program.wait_until_read(number * part + random.below(part)).await;
             // An index is written at least every 30 s while packs land.
             let seconds = if is_long() && number == pauses / 2 { 40 } else { 2 };
-            pause_for(&handle, task, Duration::from_secs(seconds)).await;
+            pause_for(&program, &handle, task, Duration::from_secs(seconds)).await;
         }
         let end = witness.end_of(task).await;
         assert_eq!(handle.ask(GetTask { task }).await.expect("it is kept").attempt, 1);
@@ -234,7 +237,7 @@ fn whoever_counts_for_a_paused_backup_stands_still_too() {
         let mut witness = Witness::of(&handle);
         let task = perform(&handle).await;
         program.wait_until_read(1).await;
-        pause_for(&handle, task, Duration::from_secs(2)).await;
+        pause_for(&program, &handle, task, Duration::from_secs(2)).await;
         assert!(matches!(witness.end_of(task).await, TaskEnd::BackedUp(_)));
         assert_eq!(handle.shutdown().await, []);
     });
@@ -391,9 +394,6 @@ fn tasks_that_are_created_and_cancelled_leave_nothing() {
                     move || engine.repositories().open(&address)
                 });
                 held = Some(opened.await.expect("no panic").expect("it opens"));
-            }
-            if cycle % 1000 == 999 {
-                say(&format!("after {cycle} cycles {} KiB", resident_bytes() >> 10));
             }
             if cycle == cycles / 10 {
                 come_to_rest(&handle).await;
