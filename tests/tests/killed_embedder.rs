@@ -8,8 +8,8 @@
 //! it, before it is stored, when it is stored, and while the journal notes the end. After each kill the
 //! journal and the repository are compared with each other and with what the program had told before.
 //!
-//! Planted and caught: a snapshot that is stored before the journal knows it, or without; an attempt that does
-//! not look for the snapshot sealed before; attempts that are forgotten at a start; a due time that does not
+//! Planted and caught: a snapshot that is stored without the journal's knowing; an attempt that does not look
+//! for the snapshot sealed before; attempts that are forgotten at a start; a due time that does not
 //! count as covered as soon as it has a task; one that is also asked for under another command id.
 //!
 //! 10 kills; with `KEEPWELL_TEST_LONG=1` 100, of which 20 around a sealed snapshot.
