@@ -21,22 +21,16 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use keepwell_actors::journal::{Found, Journal, Kept};
-use keepwell_actors::runner::{Attempt, Runner};
 use keepwell_actors::{Handle, Keepwell, Settings, Told};
-use keepwell_engine::control::Control;
-use keepwell_engine::error::Result;
-use keepwell_engine::id::Id;
-use keepwell_engine::job::{JobOutcome, JobSink};
-use keepwell_engine::report::{Problem, ReportSink};
 use keepwell_messages::{
-    CommandId, DueOutcome, Event, GetActiveTasks, Item, ItemId, NumberedEvent, PerformBackup, Progress, Task,
-    TaskEnd, TaskId, TaskKind, TaskState,
+    CommandId, DueOutcome, Event, GetActiveTasks, Item, ItemId, NumberedEvent, PerformBackup, Task, TaskEnd,
+    TaskId, TaskKind, TaskState,
 };
+use keepwell_tests::dying_runner::{Death, Dying};
 use keepwell_tests::embedding::{Scene, ShiftedClock, embed, every_minute, folder_item};
 use keepwell_tests::programs::{restic, say};
 use keepwell_tests::random_data::{Random, seed, write_file};
@@ -56,32 +50,6 @@ const FILE_BYTES: u64 = 1 << 20;
 const DUE_AFTER: Duration = Duration::from_millis(300);
 /// No life that is ended from outside is longer.
 const LIFE_MAX: Duration = Duration::from_millis(1500);
-
-/// How a life ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Death {
-    /// From outside.
-    Random,
-    /// While the journal notes that a snapshot is sealed.
-    Noting,
-    /// When it has, and the snapshot is not stored.
-    Noted,
-    /// When the snapshot is stored, and nobody knows.
-    Stored,
-    /// While the journal notes the end.
-    Ending,
-    /// By itself, when there is nothing left to do.
-    Never,
-}
-
-impl Death {
-    const AROUND_SEALED: [Self; 4] = [Self::Noting, Self::Noted, Self::Stored, Self::Ending];
-    const ALL: [Self; 6] = [Self::Random, Self::Noting, Self::Noted, Self::Stored, Self::Ending, Self::Never];
-
-    fn of(name: &str) -> Self {
-        *Self::ALL.iter().find(|death| format!("{death:?}") == name).expect("a death")
-    }
-}
 
 fn items(folder: &Path) -> Vec<Item> {
     let item = |number| {
@@ -153,98 +121,6 @@ async fn tell_events(handle: Handle) {
     }
 }
 
-/// Runs attempts, and ends the process at one of them.
-struct Dying<R> {
-    inner: R,
-    fate: Arc<Fate>,
-}
-
-struct Fate {
-    death: Death,
-    /// Snapshots that are sealed before the one.
-    spared: AtomicI64,
-    delay: Duration,
-}
-
-impl<R: Runner> Dying<R> {
-    fn new(inner: R, death: Death, mut random: Random) -> Self {
-        let spared = AtomicI64::new(random.below(4) as i64);
-        let delay = Duration::from_micros(random.below(4000));
-        Self { inner, fate: Arc::new(Fate { death, spared, delay }) }
-    }
-}
-
-impl<R: Runner> Runner for Dying<R> {
-    fn accepts(&self, kind: &TaskKind, item: Option<&Item>) -> Result<(), String> {
-        self.inner.accepts(kind, item)
-    }
-
-    fn start(&self, attempt: Attempt, control: Control, sink: Arc<dyn JobSink>) {
-        self.inner.start(attempt, control, Arc::new(DyingSink { inner: sink, fate: self.fate.clone() }));
-    }
-}
-
-impl Fate {
-    /// Ends the process if this is its time, at once or in a moment.
-    fn comes_by(&self, death: Death, snapshot: Id) {
-        if self.death != death || self.spared.fetch_sub(1, Ordering::SeqCst) != 0 {
-            return;
-        }
-        match death {
-            Death::Noting | Death::Ending => {
-                let delay = self.delay;
-                std::thread::spawn(move || {
-                    std::thread::sleep(delay);
-                    die(death, snapshot);
-                });
-            }
-            _ => die(death, snapshot),
-        }
-    }
-}
-
-fn die(death: Death, snapshot: Id) {
-    print(&format!("dies {death:?} {snapshot}"));
-    let kill = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-    panic!("a process may kill itself: {kill:?}");
-}
-
-struct DyingSink {
-    inner: Arc<dyn JobSink>,
-    fate: Arc<Fate>,
-}
-
-impl ReportSink for DyingSink {
-    fn progress(&self, progress: &Progress) {
-        self.inner.progress(progress);
-    }
-
-    fn problem(&self, problem: &Problem) {
-        self.inner.problem(problem);
-    }
-
-    fn snapshot_sealed(&self, id: Id) -> Result<()> {
-        self.fate.comes_by(Death::Noting, id);
-        self.inner.snapshot_sealed(id)?;
-        self.fate.comes_by(Death::Noted, id);
-        Ok(())
-    }
-
-    fn wants_totals(&self) -> bool {
-        self.inner.wants_totals()
-    }
-}
-
-impl JobSink for DyingSink {
-    fn ended(&self, outcome: JobOutcome) {
-        if let JobOutcome::BackedUp(stored) = &outcome {
-            self.fate.comes_by(Death::Stored, stored.id);
-            self.fate.comes_by(Death::Ending, stored.id);
-        }
-        self.inner.ended(outcome);
-    }
-}
-
 // ---- The one who kills
 
 /// What is known of the program, from what it told and what its journal held after each life.
@@ -306,7 +182,7 @@ impl Book {
         let lines = std::thread::spawn(move || {
             let lines = BufReader::new(out).lines();
             // A line that was cut off by the kill was not told.
-            lines.map_while(std::result::Result::ok).collect::<Vec<String>>()
+            lines.map_while(Result::ok).collect::<Vec<String>>()
         });
         if death == Death::Random {
             std::thread::sleep(Duration::from_micros(self.random.below(LIFE_MAX.as_micros() as u64)));
@@ -396,19 +272,14 @@ impl Book {
                 assert_eq!(self.events.get(event.number as usize - 1), Some(&event), "{what}: it was told");
             }
             if let Some((id, answer)) = line.strip_prefix("answered ").and_then(|line| line.split_once(' ')) {
-                let answer: std::result::Result<keepwell_messages::Reply, String> =
+                let answer: Result<keepwell_messages::Reply, String> =
                     serde_json::from_str(answer).expect("an answer");
                 self.compare_answer(id.parse().expect("an id"), answer, what);
             }
         }
     }
 
-    fn compare_answer(
-        &mut self,
-        id: Uuid,
-        answer: std::result::Result<keepwell_messages::Reply, String>,
-        what: &str,
-    ) {
+    fn compare_answer(&mut self, id: Uuid, answer: Result<keepwell_messages::Reply, String>, what: &str) {
         let (item, before) = self.commands.get_mut(&id).expect("it was sent");
         match answer {
             Ok(keepwell_messages::Reply::PerformBackup(made)) => {
