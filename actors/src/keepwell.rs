@@ -24,6 +24,7 @@ use crate::settings::Settings;
 use crate::setup::{Setup, ask_journal};
 use crate::subscription::{Subscription, Told};
 use crate::supervision::{Guardian, Notice, Post, Stable, Straggler, Unreachable, Watched};
+use crate::task::{TaskActor, WorkerId};
 use crate::task_ids::TaskIds;
 
 /// Starts systems.
@@ -80,6 +81,7 @@ pub struct Handle {
 struct Shared {
     journal: Mutex<Option<Journal>>,
     guardian: Mutex<Option<Guardian>>,
+    workers: Watched<WorkerId, TaskActor>,
 }
 
 impl Keepwell {
@@ -111,7 +113,9 @@ impl Keepwell {
         let (supervision, hub) = (settings.supervision, Hub::new());
         let setup = setup(settings, hub.clone());
         let mut guardian = guardian(&setup, &journal);
-        let manager = supervise_manager(&mut guardian, Post::new(MANAGER, supervision), &setup, &journal);
+        let post = Post::new(MANAGER, supervision);
+        let workers = Watched::new(post.stable(), WORKERS_MAX);
+        let manager = supervise_manager(&mut guardian, post, &setup, &journal, &workers);
         let scheduler = supervise_scheduler(
             &mut guardian,
             Post::new(SCHEDULER, supervision),
@@ -119,7 +123,8 @@ impl Keepwell {
             &journal,
             manager.clone(),
         );
-        let shared = Shared { journal: Mutex::new(Some(journal)), guardian: Mutex::new(Some(guardian)) };
+        let shared =
+            Shared { journal: Mutex::new(Some(journal)), guardian: Mutex::new(Some(guardian)), workers };
         Ok(Handle { manager, scheduler, hub, folder, repairs, shared: Arc::new(shared) })
     }
 }
@@ -245,6 +250,10 @@ impl Handle {
             Some(guardian) => guardian.shutdown().await,
             None => Vec::new(),
         };
+        // A manager that died over its end has left some: nothing may go on unwatched.
+        for worker in self.shared.workers.living() {
+            self.shared.workers.kill(&worker.id);
+        }
         self.hub.close();
         let journal = self.shared.journal.lock().take();
         // Closing writes what waits, and may take as long as that does.
@@ -398,15 +407,15 @@ fn supervise_manager(
     post: Post<ManagerActor>,
     setup: &Arc<Setup>,
     journal: &Journal,
+    workers: &Watched<WorkerId, TaskActor>,
 ) -> Stable<ManagerActor> {
-    let watched = Watched::new(post.stable(), WORKERS_MAX);
-    let (setup, journal) = (setup.clone(), journal.clone());
+    let (setup, journal, workers) = (setup.clone(), journal.clone(), workers.clone());
     guardian.supervise(post, move |start| {
-        let (setup, journal, watched) = (setup.clone(), journal.clone(), watched.clone());
+        let (setup, journal, workers) = (setup.clone(), journal.clone(), workers.clone());
         async move {
             setup.faults.passage("manager.start").await;
-            let found = StartedManager::find(&setup, &journal, &watched).await?;
-            Ok::<_, JournalError>(found.manager(setup, journal, start.stable, watched))
+            let found = StartedManager::find(&setup, &journal, &workers).await?;
+            Ok::<_, JournalError>(found.manager(setup, journal, start.stable, workers))
         }
     })
 }
