@@ -12,17 +12,25 @@ use super::value::{self, count, time};
 use super::{EndedCounts, ItemRecord, JournalError, Kept, Settings, TaskRecord};
 
 pub(super) fn load(connection: &Connection) -> Result<Kept, JournalError> {
+    Ok(Kept { items: load_all_items(connection)?, ..load_without_items(connection)? })
+}
+
+/// As [`load`], but for the items.
+pub(super) fn load_without_items(connection: &Connection) -> Result<Kept, JournalError> {
     let (settings, ended) = load_standing(connection)?;
-    let items = load_items(connection, "SELECT record, covered_until FROM items ORDER BY id")?;
-    let latest_ends = load_latest_ends(connection, &items)?;
     Ok(Kept {
         tasks: load_active_tasks(connection)?,
-        items,
-        latest_ends,
+        items: Vec::new(),
+        latest_ends: load_latest_ends(connection)?,
         settings,
         last_event: last_event(connection)?,
         ended,
     })
+}
+
+/// By id.
+pub(super) fn load_all_items(connection: &Connection) -> Result<Vec<ItemRecord>, JournalError> {
+    load_items(connection, "SELECT record, covered_until FROM items ORDER BY id")
 }
 
 /// Of pruned events the newest is never one, so the table knows.
@@ -79,24 +87,24 @@ pub(super) fn load_items(connection: &Connection, query: &str) -> Result<Vec<Ite
     Ok(items)
 }
 
-fn load_latest_ends(
-    connection: &Connection,
-    items: &[ItemRecord],
-) -> Result<BTreeMap<ItemId, LatestEnd>, JournalError> {
+/// In one go over the ended tasks, of which there are fewer than there may be items.
+fn load_latest_ends(connection: &Connection) -> Result<BTreeMap<ItemId, LatestEnd>, JournalError> {
+    // The columns beside a `max` are those of the row that has it.
     let mut statement = connection.prepare(
-        "SELECT record, sealed FROM tasks WHERE item = ?1 AND ended IS NOT NULL ORDER BY ended DESC LIMIT 1",
+        "SELECT record, sealed, item, max(ended) FROM tasks
+         WHERE ended IS NOT NULL AND EXISTS (SELECT 1 FROM items WHERE id = tasks.item) GROUP BY item",
     )?;
+    let mut rows = statement.query(())?;
     let mut latest_ends = BTreeMap::new();
-    for ItemRecord { item, .. } in items {
-        let mut rows = statement.query([&item.id.0])?;
-        let Some(row) = rows.next()? else { continue };
+    while let Some(row) = rows.next()? {
+        let item = ItemId(row.get(2)?);
         match task_record(row).map(|record| record.task) {
             Ok(Task { id: task, changed: at, end: Some(end), .. }) => {
-                latest_ends.insert(item.id.clone(), LatestEnd { task, at, end });
+                latest_ends.insert(item, LatestEnd { task, at, end });
             }
-            Ok(_) => tracing::warn!(item = %item.id, "its latest task ended without saying how"),
+            Ok(_) => tracing::warn!(%item, "its latest task ended without saying how"),
             // A part of history: no reason to give up tasks that have not ended.
-            Err(error) => tracing::warn!(item = %item.id, %error, "how it ended last is not known"),
+            Err(error) => tracing::warn!(%item, %error, "how it ended last is not known"),
         }
     }
     Ok(latest_ends)

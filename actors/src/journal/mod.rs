@@ -137,12 +137,21 @@ impl Journal {
         self.shared.readers.ask(|connection| reader::served(connection, command))
     }
 
-    /// The state that is committed now, for whoever starts again while the journal stays open.
+    /// The state that is committed now, for whoever starts again while the journal stays open; without the
+    /// items, of which there may be very many: [`Journal::items`] gives those.
     ///
     /// # Errors
     /// As [`Journal::served`].
-    pub fn kept(&self) -> Result<Kept, JournalError> {
-        self.shared.readers.ask(|connection| load::load(&*connection.unchecked_transaction()?))
+    pub fn kept_without_items(&self) -> Result<Kept, JournalError> {
+        self.shared.readers.ask(|connection| load::load_without_items(&*connection.unchecked_transaction()?))
+    }
+
+    /// The items that are committed now, by id.
+    ///
+    /// # Errors
+    /// As [`Journal::served`].
+    pub fn items(&self) -> Result<Vec<ItemRecord>, JournalError> {
+        self.shared.readers.ask(load::load_all_items)
     }
 
     /// The newest commands that were carried out, and their answers, the newest first: at most `limit`.

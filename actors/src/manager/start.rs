@@ -55,7 +55,7 @@ impl StartedManager {
         let now = setup.now();
         let (kept, served) = ask_journal(journal, move |journal| {
             journal.commit_and_wait(Batch::new(now))?;
-            Ok((journal.kept()?, journal.latest_served(SERVED_KEPT as u32)?))
+            Ok((journal.kept_without_items()?, journal.latest_served(SERVED_KEPT as u32)?))
         })
         .await?;
         let mut workers = Vec::new();
@@ -108,7 +108,7 @@ impl StartedManager {
 impl ManagerActor {
     /// Takes its state from what was found.
     fn take(&mut self, found: StartedManager) {
-        let StartedManager { kept, served, workers: survivors, dying } = found;
+        let StartedManager { mut kept, served, workers: survivors, dying } = found;
         let now = self.setup.now();
         let mut limits = self.setup.limits.clone();
         if let Some(max) = kept.settings.max_concurrent_tasks {
@@ -118,7 +118,7 @@ impl ManagerActor {
         // A worker that lives comes after one of the same task that is dying.
         let live: HashMap<TaskId, Generation> =
             dying.into_iter().chain(survive).map(|worker| (worker.task, worker.generation)).collect();
-        self.latest_ends = kept.latest_ends.clone().into_iter().collect();
+        self.latest_ends = std::mem::take(&mut kept.latest_ends).into_iter().collect();
         let before = self.setup.managers.fetch_add(1, Ordering::Relaxed);
         let first_generation = Generation(before * GENERATIONS + 1);
         let mut kept = kept_of(kept);

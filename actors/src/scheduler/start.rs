@@ -35,7 +35,7 @@ impl StartedScheduler {
         let now = setup.now();
         let items = ask_journal(journal, move |journal| {
             journal.commit_and_wait(Batch::new(now))?;
-            journal.kept().map(|kept| kept.items)
+            journal.items()
         })
         .await?;
         Ok(Self { items })

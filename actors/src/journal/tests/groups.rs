@@ -119,9 +119,9 @@ fn due_times_that_are_uncovered_have_no_outcome_and_no_item_is_made_for_them() {
     journal.commit_and_wait(writes([Write::Uncover(home(), hour(3))])).unwrap();
     journal.commit_and_wait(writes([Write::Uncover(none.clone(), hour(3))])).unwrap();
     journal.commit_and_wait(writes([Write::CoverUntil(none, hour(3))])).unwrap();
-    let kept = journal.kept().unwrap();
-    assert_eq!(kept.items.len(), 1);
-    assert_eq!(kept.items[0].covered_until, hour(3) - TimeDelta::nanoseconds(1));
+    let items = journal.items().unwrap();
+    assert_eq!(items.len(), 1);
+    assert_eq!(items[0].covered_until, hour(3) - TimeDelta::nanoseconds(1));
     let dues = journal.outcomes(&home(), 10).unwrap().outcomes.into_iter().map(|outcome| outcome.due);
     assert_eq!(dues.collect::<Vec<_>>(), [hour(2), hour(1)]);
 }
