@@ -354,3 +354,34 @@ fn looking_for(id: Id, mut job: Job) -> Job {
     }
     job
 }
+
+#[test]
+fn a_restore_that_must_stay_beneath_a_folder_follows_no_link_on_its_way() {
+    let scene = Scene::new();
+    let first = scene.start(scene.backup_of("file", Box::new(&b"content"[..])));
+    let (JobOutcome::BackedUp(first), _) = first.end() else { panic!("a backup") };
+    let (root, outside) = (scene.folder.path().join("root"), scene.folder.path().join("outside"));
+    std::fs::create_dir_all(root.join("earlier")).expect("a folder");
+    std::fs::create_dir(&outside).expect("a folder");
+    std::os::unix::fs::symlink(&outside, root.join("earlier/link")).expect("a link");
+    std::fs::write(root.join("earlier/file"), "in the way").expect("a file");
+    let restore_to = |target: &str| {
+        let options = RestoreOptions { beneath: Some(root.clone()), ..RestoreOptions::default() };
+        scene.start(Job::Restore(RestoreJob {
+            repository: scene.address(PASSWORD),
+            snapshot: first.id.to_hex(),
+            choice: SnapshotChoice::default(),
+            path: Vec::new(),
+            target: root.join(target),
+            options,
+        }))
+    };
+    for target in ["earlier/link", "earlier/link/deeper", "earlier/file", "earlier/../../outside"] {
+        let failure = restore_to(target).failure();
+        assert_eq!(std::fs::read_dir(&outside).expect("a folder").count(), 0, "{target}");
+        assert!(!failure.to_string().is_empty(), "{target}");
+    }
+    assert!(matches!(restore_to("new/folder").end().0, JobOutcome::Restored(_)));
+    assert_eq!(std::fs::read(root.join("new/folder/file")).expect("restored"), b"content");
+    assert!(matches!(restore_to("").end().0, JobOutcome::Restored(_)));
+}

@@ -33,6 +33,7 @@ use std::sync::mpsc::sync_channel;
 
 use keepwell_messages::{ErrorClass, Stage};
 use parking_lot::Mutex;
+use rustix::io::Errno;
 
 pub use options::{Overwrite, RestoreOptions};
 pub use outcome::RestoreOutcome;
@@ -152,6 +153,16 @@ impl Restorer<'_> {
     /// `None` in a rehearsal without a target.
     fn open_target(&self, target: &Path) -> Result<Option<Arc<TargetFolder>>> {
         use std::os::unix::fs::DirBuilderExt;
+        if let Some(beneath) = self.options.beneath.as_ref().filter(|_| !self.options.dry_run) {
+            let opened = TargetFolder::beneath(beneath, target);
+            return opened.map(Some).map_err(|error| match error {
+                Errno::LOOP | Errno::NOTDIR => Error::Invalid(format!(
+                    "the target {} leads through a link or a file; name a folder that is reached without",
+                    target.display()
+                )),
+                error => Error::local("open the folder", target, error),
+            });
+        }
         let is_there = target.is_dir();
         if !is_there && target.exists() {
             let why = std::io::Error::new(std::io::ErrorKind::NotADirectory, "it is no folder");

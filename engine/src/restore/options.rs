@@ -1,5 +1,7 @@
 //! What a caller may choose about a restore.
 
+use std::path::PathBuf;
+
 use crate::source::filter::Patterns;
 
 /// What the patterns say of an entry.
@@ -29,6 +31,9 @@ pub enum Overwrite {
 /// told once and is no error.
 #[derive(Clone, Debug, Default)]
 pub struct RestoreOptions {
+    /// The target lies in this folder and is reached from there through no link, whatever an earlier restore
+    /// has written; if not given, its path is the user's own and may lead through links.
+    pub beneath: Option<PathBuf>,
     /// Only what matches, and the folders that lead there; all if not given.
     pub include: Option<Patterns>,
     /// Not what matches, nor anything below it.

@@ -69,14 +69,37 @@ impl TargetFolder {
     /// `path` names it in messages.
     pub(super) fn root(path: &Path, is_new: bool) -> Result<Arc<Self>, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let descriptor = Arc::new(fs::open(path, flags, Mode::empty())?);
-        Ok(Arc::new(Self {
+        Ok(Self::opened(path, is_new, fs::open(path, flags, Mode::empty())?))
+    }
+
+    /// The target below `root`, reached from there through no link; folders that are missing are made.
+    /// Fails with `Errno::LOOP` or `Errno::NOTDIR` where a link or a file stands in the way.
+    pub(super) fn beneath(root: &Path, path: &Path) -> Result<Arc<Self>, Errno> {
+        let way = path.strip_prefix(root).map_err(|_| Errno::INVAL)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut descriptor = fs::open(root, flags, Mode::empty())?;
+        let mut is_new = false;
+        for component in way.components() {
+            let std::path::Component::Normal(name) = component else { return Err(Errno::INVAL) };
+            match fs::mkdirat(&descriptor, name, Mode::RWXU) {
+                Ok(()) => is_new = true,
+                Err(Errno::EXIST) => is_new = false,
+                Err(error) => return Err(error),
+            }
+            descriptor = fs::openat(&descriptor, name, flags | OFlags::NOFOLLOW, Mode::empty())?;
+        }
+        Ok(Self::opened(path, is_new, descriptor))
+    }
+
+    fn opened(path: &Path, is_new: bool, descriptor: OwnedFd) -> Arc<Self> {
+        let descriptor = Arc::new(descriptor);
+        Arc::new(Self {
             parent: None,
             name: path.as_os_str().as_bytes().into(),
             is_new,
             descriptor: Mutex::new(Arc::downgrade(&descriptor)),
             root: Some(descriptor),
-        }))
+        })
     }
 
     /// Whether this restore made it, so that nothing else stands in it.
