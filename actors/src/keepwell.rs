@@ -49,7 +49,7 @@ pub enum StartError {
 /// Why a command has no answer, or is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AskError {
-    /// It was refused; nothing was done.
+    /// It was refused. Nothing was done, unless the reason says that somebody could not be reached.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Nobody answered. The command may have been carried out: asked again under the same id, it is answered
@@ -81,12 +81,14 @@ pub struct Handle {
 struct Shared {
     journal: Mutex<Option<Journal>>,
     guardian: Mutex<Option<Guardian>>,
+    /// Held while it shuts down.
+    shutting_down: tokio::sync::Mutex<()>,
     workers: Watched<WorkerId, TaskActor>,
 }
 
 impl Keepwell {
-    /// Starts the actors on the current arbiter of the actix system that is running. What is overdue is
-    /// asked for before this returns to its caller's next turn; nothing is waited for but the journal.
+    /// Starts the actors on the current arbiter of the actix system that is running. They take up what the
+    /// journal holds, and what is overdue, after this has returned; only the journal's opening is waited for.
     ///
     /// # Errors
     /// See [`StartError`]. A damaged journal is none: see [`Handle::repairs`].
@@ -123,8 +125,12 @@ impl Keepwell {
             &journal,
             manager.clone(),
         );
-        let shared =
-            Shared { journal: Mutex::new(Some(journal)), guardian: Mutex::new(Some(guardian)), workers };
+        let shared = Shared {
+            journal: Mutex::new(Some(journal)),
+            guardian: Mutex::new(Some(guardian)),
+            shutting_down: tokio::sync::Mutex::new(()),
+            workers,
+        };
         Ok(Handle { manager, scheduler, hub, folder, repairs, shared: Arc::new(shared) })
     }
 }
@@ -141,7 +147,8 @@ impl Handle {
     }
 
     /// Carries out a command that its sender numbered. The same id again, also after a restart of the whole
-    /// process, is answered as the first time and carried out no second time.
+    /// process, is answered as the first time and carried out no second time; one that was refused was not
+    /// carried out, and may be the next time.
     ///
     /// # Errors
     /// See [`AskError`].
@@ -245,6 +252,8 @@ impl Handle {
     ///
     /// Gives the actors that did not end as they should.
     pub async fn shutdown(&self) -> Vec<Straggler> {
+        // Whoever comes second waits for the first.
+        let _turn = self.shared.shutting_down.lock().await;
         let guardian = self.shared.guardian.lock().take();
         let stragglers = match guardian {
             Some(guardian) => guardian.shutdown().await,

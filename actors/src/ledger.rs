@@ -74,11 +74,14 @@ impl<A: Keeper> Ledger<A> {
         Self::await_fates(actor, context);
     }
 
-    /// Does `then` once everything that is being written is written; at once if nothing is.
+    /// Does `then` once everything that is being written is written, or has failed; at once if nothing is.
     pub(crate) fn after(actor: &mut A, context: &mut Context<A>, then: Then<A>) {
         match actor.ledger().waiting.back_mut() {
             Some(last) => last.push(then),
-            None => then(actor, context, Ok(())),
+            None => {
+                let failed = actor.ledger().failed();
+                then(actor, context, failed.map_or(Ok(()), Err));
+            }
         }
     }
 

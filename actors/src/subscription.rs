@@ -51,13 +51,21 @@ pub struct Subscription {
     /// Set while older events are read from the journal.
     catching_up: Option<Journal>,
     waiting: VecDeque<Arc<NumberedEvent>>,
+    progress_ended: bool,
 }
 
 impl Subscription {
     /// From `after` on: what is in the journal first, then what comes.
     pub(crate) fn new(listening: Listening, after: Option<u64>, journal: Journal) -> Self {
         let catching_up = after.map(|_| journal);
-        Self { listening, seen: after, lost_before_first: 0, catching_up, waiting: VecDeque::new() }
+        Self {
+            listening,
+            seen: after,
+            lost_before_first: 0,
+            catching_up,
+            waiting: VecDeque::new(),
+            progress_ended: false,
+        }
     }
 
     /// What comes next; `None` once the system has shut down and all was told.
@@ -85,7 +93,12 @@ impl Subscription {
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
                 },
-                Ok(progress) = self.listening.progress.recv() => return Some(Told::Progress(progress)),
+                progress = self.listening.progress.recv(), if !self.progress_ended => match progress {
+                    Ok(progress) => return Some(Told::Progress(progress)),
+                    // Only the newest values count.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => self.progress_ended = true,
+                },
             }
         }
     }

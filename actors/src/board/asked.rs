@@ -96,9 +96,9 @@ impl Board {
                 self.keep_few_paused_workers(decision);
             } else {
                 self.wait(id, PendingReason::Paused, decision);
-                let repository = self.tasks.get(&id).map(|entry| entry.repository.clone());
-                self.hand_probe_on(id, &repository.unwrap_or_default(), decision);
             }
+            let repository = self.tasks.get(&id).map(|entry| entry.repository.clone());
+            self.hand_probe_on(id, &repository.unwrap_or_default(), decision);
         }
         decision.events.push(Event::TaskPaused(TaskRef { task: id }));
     }

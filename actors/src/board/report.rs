@@ -105,7 +105,7 @@ impl Board {
         })
     }
 
-    fn counts_on(&self, id: TaskId, generation: Generation) -> bool {
+    pub(super) fn counts_on(&self, id: TaskId, generation: Generation) -> bool {
         self.tasks.get(&id).is_some_and(|entry| entry.worker == Some(generation))
     }
 
@@ -159,6 +159,10 @@ impl Board {
         // Who paused it did not ask for a new attempt: that begins when the task is resumed.
         let reason = if is_paused { PendingReason::Paused } else { PendingReason::Retry(retry) };
         self.wait(id, reason, decision);
+        if is_paused {
+            let repository = self.tasks.get(&id).map(|entry| entry.repository.clone());
+            self.hand_probe_on(id, &repository.unwrap_or_default(), decision);
+        }
     }
 
     /// Another task looks for the network; this one's attempt does not count.

@@ -55,12 +55,16 @@ impl Board {
         tasks.sort_by_key(|kept| (kept.task.created, kept.task.id));
         let ids: Vec<TaskId> = tasks.iter().map(|kept| kept.task.id).collect();
         for kept in tasks {
-            let worker = live.get(&kept.task.id).copied();
+            // One that lives on although its attempt is over and written has nobody that counts on it.
+            let resumes = kept.task.pending == Some(PendingReason::Resuming);
+            let has_worker = matches!(kept.task.state, TaskState::Running | TaskState::Paused) || resumes;
+            let worker = live.get(&kept.task.id).copied().filter(|_| has_worker);
             board.put_back(kept, worker);
         }
         // A worker whose task has ended, or is not known, is to end.
         let decision = board.decide(now, |board, decision| {
-            let stray = live.iter().filter(|(id, _)| !board.tasks.contains_key(*id));
+            let counts_on = |id: &TaskId, generation: &Generation| board.counts_on(*id, *generation);
+            let stray = live.iter().filter(|(id, generation)| !counts_on(id, generation));
             let mut stray: Vec<(TaskId, Generation)> =
                 stray.map(|(id, generation)| (*id, *generation)).collect();
             stray.sort_unstable();

@@ -370,12 +370,26 @@ fn a_probe_that_gives_up_or_is_cancelled_or_paused_hands_on() {
     scene.board.pause(id(1), scene.now).expect("paused");
     assert_eq!(scene.running(), [2]);
     let mut scene = out();
+    scene.wait_until_next_wake();
+    scene.board.pause(id(1), scene.now).expect("paused while it looks");
+    assert_eq!(scene.running(), [2]);
+    let mut scene = out();
     for _ in 0..3 {
         scene.wait_until_next_wake();
         scene.end(1, failed(ErrorClass::Network));
     }
     assert_eq!(scene.running(), [2], "the first one has no retry left");
     assert_eq!(scene.attempt(2), 1);
+}
+
+#[test]
+fn a_paused_task_looks_for_nobody() {
+    let mut scene = Scene::new();
+    scene.create_backups(1..=2, "far");
+    scene.board.pause(id(1), scene.now).expect("paused");
+    scene.end(1, failed(ErrorClass::Network));
+    scene.end(2, failed(ErrorClass::Network));
+    assert!(matches!(scene.pending(2), PendingReason::Retry(_)), "{:?}", scene.pending(2));
 }
 
 #[test]

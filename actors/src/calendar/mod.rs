@@ -122,9 +122,11 @@ impl Calendar {
         {
             return Err(Refusal::ItemOfConfigurationFile(item.id));
         }
+        // A clock that was set back must not bring back what was dealt with.
+        let covered = before.map_or(now, |kept| kept.covered_until.max(now));
         let same_schedule = before.filter(|kept| kept.item.schedule == item.schedule);
         let (anchor, covered_until) =
-            same_schedule.map_or((now, now), |kept| (kept.anchor, kept.covered_until));
+            same_schedule.map_or((now, covered), |kept| (kept.anchor, kept.covered_until));
         let id = item.id.clone();
         let kept = KeptItem { item, owner, anchor, covered_until };
         let timetable = self.timetable(&kept).map_err(|error| Refusal::Invalid(error.to_string()))?;
@@ -245,6 +247,9 @@ impl Calendar {
     }
 }
 
+/// What an item may take as JSON: the journal keeps it, and each of its tasks with it, in values of twice that.
+pub const ITEM_BYTES_MAX: usize = 2 << 20;
+
 /// Parsed schedules kept beyond those of the items.
 const PARSED_SPARE: usize = 1000;
 
@@ -279,6 +284,10 @@ pub(crate) fn ensure_valid(item: &Item) -> Result<(), Refusal> {
     }
     if let Some(character) = id.chars().find(|character| character.is_control() || *character == '/') {
         return refuse(format!("an item's id holds no {character:?}"));
+    }
+    let bytes = serde_json::to_vec(item).map_or(usize::MAX, |json| json.len());
+    if bytes > ITEM_BYTES_MAX {
+        return refuse(format!("item {id} takes {bytes} bytes, more than {ITEM_BYTES_MAX}"));
     }
     if item.repository.is_empty() {
         return refuse(format!("item {id} names no repository"));

@@ -183,20 +183,19 @@ fn put_outcome(
     outcome: &ScheduleOutcome,
 ) -> Result<(), JournalError> {
     let (since, due) = (nanoseconds(outcome.since)?, nanoseconds(outcome.due)?);
-    let known = || JournalError::OutcomeKnown { item: item.clone(), due: outcome.due };
     // Those that are kept do not overlap, so the first that ends at or after `since` is the only one to ask.
     let next_since: Option<i64> = connection
         .prepare_cached("SELECT since FROM outcomes WHERE item = ?1 AND due >= ?2 ORDER BY due LIMIT 1")?
         .query_row(params![item.0, since], |row| row.get(0))
         .optional()?;
     if next_since.is_some_and(|next_since| next_since <= due) {
-        return Err(known());
+        // An end of a task must not be refused for ever because of a defect elsewhere.
+        tracing::error!(%item, due = %outcome.due, "what became of a due time is known already, and stays");
+        return Ok(());
     }
     let value = value::encode("an outcome", outcome)?;
-    let rows = connection
-        .prepare_cached(
-            "INSERT INTO outcomes (item, due, since, outcome) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-        )?
+    connection
+        .prepare_cached("INSERT INTO outcomes (item, due, since, outcome) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![item.0, due, since, value])?;
-    found(rows, known)
+    Ok(())
 }

@@ -74,7 +74,8 @@ pub enum Write {
     /// The due times of an item from this one on have no outcome after all: what they had is forgotten.
     /// Nothing happens if the item is no more.
     Uncover(ItemId, DateTime<Utc>),
-    /// What became of a due time, or of several; refused where that is known already of one of them.
+    /// What became of a due time, or of several. Where that is known already of one of them, what is known
+    /// stays, and nothing is added.
     PutOutcome(ItemId, ScheduleOutcome),
     /// A command counts as not carried out after all: sent again, it is carried out again.
     Unserve(CommandId),

@@ -48,14 +48,6 @@ pub enum JournalError {
     /// SQLite failed in another way; nothing of the batch is there.
     #[error("the journal cannot be used: {0}")]
     Sqlite(String),
-    /// A due time has exactly one outcome; one of those that this outcome stands for has it already.
-    #[error("what became of {item} at {due}, or at a due time before it, is recorded already")]
-    OutcomeKnown {
-        /// The item.
-        item: ItemId,
-        /// The last of the due times.
-        due: DateTime<Utc>,
-    },
     /// The batch answers a command that was answered already.
     #[error("command {0} was carried out already")]
     AlreadyServed(CommandId),
@@ -98,7 +90,6 @@ impl JournalError {
             // No class speaks of the journal: what remains is this process failing, not the backup.
             Self::Damaged(_)
             | Self::Sqlite(_)
-            | Self::OutcomeKnown { .. }
             | Self::AlreadyServed(_)
             | Self::TaskHasEnded(_)
             | Self::UnknownTask(_)

@@ -16,6 +16,9 @@ use crate::board::{Decision, NewTask};
 use crate::ledger::Ledger;
 use crate::supervision::{Answer, Owed};
 
+/// Far more than any path that a kernel takes.
+const RESTORE_TEXT_BYTES_MAX: usize = 64 << 10;
+
 type Decided = Result<(Decision, Reply), Refusal>;
 
 /// Who waits for the answer to a command.
@@ -171,7 +174,10 @@ impl ManagerActor {
             return waiter(Err(refusal));
         }
         match decide(self, self.setup.now()) {
-            Err(refusal) => Ledger::after(self, context, Box::new(move |_, _, _| waiter(Err(refusal)))),
+            // A refusal may rest on what was decided and is being written: if that fails, so does it.
+            Err(refusal) => {
+                Ledger::after(self, context, Box::new(move |_, _, done| waiter(done.and(Err(refusal)))));
+            }
             Ok((decision, reply)) => {
                 self.in_flight.insert(id, vec![waiter]);
                 let served = vec![(id, Ok(reply.clone()))];
@@ -193,7 +199,7 @@ impl ManagerActor {
         owed: Owed<Result<Reply, Refusal>>,
         answer: Result<Reply, Refusal>,
     ) {
-        Ledger::after(self, context, Box::new(move |_, _, _| owed.give(answer)));
+        Ledger::after(self, context, Box::new(move |_, _, done| owed.give(done.and(answer))));
     }
 
     fn decide(&mut self, command: Command, now: DateTime<Utc>) -> Decided {
@@ -241,6 +247,11 @@ impl ManagerActor {
     }
 
     fn decide_restore(&mut self, restore: RestoreRequest, now: DateTime<Utc>) -> Decided {
+        let texts = [&restore.repository, &restore.snapshot, &restore.path, &restore.target];
+        if texts.iter().any(|text| text.len() > RESTORE_TEXT_BYTES_MAX) {
+            let why = format!("a restore's names and paths take at most {RESTORE_TEXT_BYTES_MAX} bytes each");
+            return Err(Refusal::Invalid(why));
+        }
         let kind = TaskKind::Restore(restore.clone());
         self.setup.runner.accepts(&kind, None).map_err(Refusal::Invalid)?;
         let id = self.setup.task_ids.next(now);

@@ -112,10 +112,14 @@ fn record_of(entry: &BoardTask) -> TaskRecord {
 /// What became of the due times that a task stood for, once it has ended. One that was ended by a shutdown
 /// leaves them without an outcome: the next start catches up.
 fn outcome_of(task: &Task, item: Option<&ItemId>, now: DateTime<Utc>) -> Vec<Write> {
-    let (Some(end), Some(missed), Some(item)) = (&task.end, task.trigger.due_times(), item) else {
-        return Vec::new();
+    let (Some(end), Some(item)) = (&task.end, item) else { return Vec::new() };
+    let ended_by_shutdown = *end == TaskEnd::Cancelled(CancelReason::Shutdown);
+    let Some(missed) = task.trigger.due_times() else {
+        // What was due while somebody's own backup ran was skipped for its sake.
+        let skipped = ended_by_shutdown.then(|| Write::Uncover(item.clone(), task.created));
+        return skipped.into_iter().collect();
     };
-    if *end == TaskEnd::Cancelled(CancelReason::Shutdown) {
+    if ended_by_shutdown {
         let asked_by = due_command(item, missed.due);
         return vec![Write::Uncover(item.clone(), missed.since), Write::Unserve(asked_by)];
     }

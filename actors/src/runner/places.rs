@@ -75,16 +75,16 @@ impl Places {
         })
     }
 
-    /// Whether a restore may write to `target`. By its names: what the folders on the way are is the
-    /// restore's business, which follows no link out of its target.
-    fn ensure_target(&self, target: &str) -> Result<(), String> {
+    /// The root below which a restore may write to `target`, by its names. That no folder on the way is a
+    /// link is seen by the restore itself.
+    fn root_of(&self, target: &str) -> Result<&Path, String> {
         let path = Path::new(target);
         let plain = |component| matches!(component, Component::RootDir | Component::Normal(_));
         if !path.is_absolute() || !path.components().all(plain) {
             return Err(format!("the target {target} is not an absolute path without .."));
         }
-        if self.restore_roots.iter().any(|root| path.starts_with(root)) {
-            return Ok(());
+        if let Some(root) = self.restore_roots.iter().find(|root| path.starts_with(root)) {
+            return Ok(root);
         }
         if self.restore_roots.is_empty() {
             return Err("no folder is configured to take restores; name one as a restore root".into());
@@ -124,14 +124,19 @@ impl Places {
     }
 
     fn restore(&self, request: &RestoreRequest) -> Result<Job> {
-        self.ensure_target(&request.target).map_err(Error::Invalid)?;
+        let root = self.root_of(&request.target).map_err(Error::Invalid)?;
         Ok(Job::Restore(RestoreJob {
             repository: self.address(&request.repository).map_err(Error::Invalid)?.clone(),
             snapshot: request.snapshot.clone(),
             choice: SnapshotChoice::default(),
             path: request.path.clone().into_bytes(),
             target: request.target.clone().into(),
-            options: RestoreOptions { verify: request.verify, ..RestoreOptions::default() },
+            options: RestoreOptions {
+                // Links that an earlier restore wrote lead nowhere.
+                beneath: Some(root.to_path_buf()),
+                verify: request.verify,
+                ..RestoreOptions::default()
+            },
         }))
     }
 }
@@ -141,7 +146,7 @@ impl Workshop<Job> for Places {
         match (kind, item) {
             (TaskKind::Restore(request), _) => {
                 self.address(&request.repository)?;
-                self.ensure_target(&request.target)
+                self.root_of(&request.target).map(|_| ())
             }
             (TaskKind::Backup(_), Some(item)) => {
                 self.address(&item.repository)?;

@@ -126,7 +126,7 @@ impl SchedulerActor {
             });
             let reply = Reply::GetItems(Items { items: items.collect() });
             // A change that the journal may still refuse is shown to nobody.
-            Ledger::after(actor, context, Box::new(move |_, _, _| waiter(Ok(reply))));
+            Ledger::after(actor, context, Box::new(move |_, _, done| waiter(done.map(|()| reply))));
         }));
     }
 
@@ -162,13 +162,23 @@ impl SchedulerActor {
         };
         context.spawn(find.into_actor(self).map(move |(served, mut tasks), actor, context| match served {
             Err(error) => actor.answer(id, Err(Refusal::Journal(error.failure()))),
-            Ok(Some(answer)) => actor.answer(id, answer),
+            Ok(Some(answer)) => {
+                // Whoever answered the first time may have died before this was done.
+                if let Ok(Reply::RemoveItem(removed)) = &answer {
+                    actor.cancel_task_of(removed.item.clone());
+                }
+                actor.answer(id, answer);
+            }
             Ok(None) => {
                 let tasks = tasks.remove(&item).unwrap_or_default();
                 let change = Change { id, command, tasks };
-                match actor.undecided.get_mut(&item) {
-                    Some(waiting) => waiting.push(change),
-                    None => actor.change_now(context, change),
+                match (actor.undecided.get_mut(&item), &actor.held) {
+                    (Some(_), Some(why)) => {
+                        let why = why.clone();
+                        actor.answer(id, Err(why));
+                    }
+                    (Some(undecided), None) => undecided.changes.push(change),
+                    (None, _) => actor.change_now(context, change),
                 }
             }
         }));
@@ -226,8 +236,12 @@ impl SchedulerActor {
     fn cancel_task_of(&self, item: ItemId) {
         let manager = self.manager.clone();
         actix_rt::spawn(async move {
-            if let Ok(Err(why)) = manager.send(CancelItem { item: item.clone() }).await {
-                tracing::warn!(%item, %why, "a task of an item that was removed goes on");
+            while let Ok(Err(why)) = manager.send(CancelItem { item: item.clone() }).await {
+                tracing::warn!(%item, %why, "a task of an item that was removed goes on for now");
+                if !matches!(why, Refusal::Journal(_)) {
+                    break;
+                }
+                tokio::time::sleep(super::AGAIN_AFTER).await;
             }
         });
     }
@@ -238,9 +252,11 @@ impl SchedulerActor {
         }
     }
 
-    /// Changes that wait for a decision that will not come any more.
+    /// Changes that wait for a decision that does not come soon.
     pub(super) fn refuse_waiting(&mut self, why: &Refusal) {
-        let waiting: Vec<Change> = std::mem::take(&mut self.undecided).into_values().flatten().collect();
+        let undecided = self.undecided.values_mut();
+        let waiting: Vec<Change> =
+            undecided.flat_map(|undecided| std::mem::take(&mut undecided.changes)).collect();
         for change in waiting {
             self.answer(change.id, Err(why.clone()));
         }

@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use keepwell_messages::{ItemId, Refusal, Reply, ScheduleOutcome, TaskMade};
 
+use super::ask::Change;
 use super::{AGAIN_AFTER, SchedulerActor};
 use crate::calendar::{Due, Wanted};
 use crate::journal::{Batch, Write};
@@ -16,30 +17,31 @@ use crate::supervision::Unreachable;
 /// other questions to the manager come in between.
 const ASKED_AT_ONCE: usize = 256;
 
+/// Due times of one item that are asked for.
+#[derive(Default)]
+pub(super) struct Undecided {
+    count: usize,
+    /// Changes of the item, which wait until all are decided.
+    pub(super) changes: Vec<Change>,
+}
+
 impl SchedulerActor {
     pub(super) fn deal_with_due(&mut self, context: &mut Context<Self>) {
         let now = self.setup.now();
         for due in self.calendar.due(now) {
             match due {
                 Due::Skip(item, outcome) => self.write_outcome(context, item, outcome),
-                // One whose due time is not decided yet is asked for again when the journal is read again.
-                Due::Ask(wanted) => match self.undecided.entry(wanted.item.id.clone()) {
-                    Entry::Occupied(_) => {
-                        tracing::error!(item = %wanted.item.id, "two due times at once; the later one waits");
-                        self.to_ask.push_back(wanted);
-                    }
-                    Entry::Vacant(place) => {
-                        place.insert(Vec::new());
-                        self.to_ask.push_back(wanted);
-                    }
-                },
+                Due::Ask(wanted) => {
+                    self.undecided.entry(wanted.item.id.clone()).or_default().count += 1;
+                    self.to_ask.push_back(wanted);
+                }
             }
         }
         self.ask_next(context);
     }
 
     fn ask_next(&mut self, context: &mut Context<Self>) {
-        if self.asking || self.to_ask.is_empty() || self.retiring {
+        if self.asking || self.to_ask.is_empty() || self.held.is_some() || self.retiring {
             return;
         }
         self.asking = true;
@@ -57,11 +59,7 @@ impl SchedulerActor {
             actor.setup.faults.point("scheduler.answered", context);
             actor.asking = false;
             match answers {
-                Ok(answers) => {
-                    for (wanted, answer) in wanted.into_iter().zip(answers) {
-                        actor.decided(context, wanted, answer);
-                    }
-                }
+                Ok(answers) => actor.decided(context, wanted.into_iter().zip(answers).collect()),
                 Err(
                     why @ (Unreachable::GaveUp { .. }
                     | Unreachable::ShutDown { .. }
@@ -69,39 +67,58 @@ impl SchedulerActor {
                 ) => {
                     // They have no outcome, so the next start catches up.
                     tracing::error!(%why, count, "nobody takes in what is due");
+                    actor.to_ask.clear();
+                    actor.refuse_waiting(&Refusal::Invalid(format!("what is due cannot be decided: {why}")));
+                    actor.undecided.clear();
                 }
-                Err(why) => actor.ask_again(context, wanted, &why.to_string()),
+                Err(why) => {
+                    let why = Refusal::Invalid(format!("what is due is not decided yet: {why}"));
+                    actor.ask_again(context, wanted, why);
+                }
             }
             actor.ask_next(context);
         }));
     }
 
-    fn ask_again(&mut self, context: &mut Context<Self>, wanted: Vec<Wanted>, why: &str) {
-        tracing::warn!(why, count = wanted.len(), "what is due is asked for again");
-        context.run_later(AGAIN_AFTER, move |actor, context| {
-            // If the journal was read again in between, they are due again by themselves.
-            let still = wanted.into_iter().filter(|wanted| actor.undecided.contains_key(&wanted.item.id));
-            let still: Vec<Wanted> = still.collect();
-            actor.to_ask.extend(still);
-            actor.ask_next(context);
-        });
+    /// Asks for these again, before others, a while later.
+    fn ask_again(&mut self, context: &mut Context<Self>, wanted: Vec<Wanted>, why: Refusal) {
+        tracing::warn!(%why, count = wanted.len(), "what is due is asked for again");
+        for wanted in wanted.into_iter().rev() {
+            self.to_ask.push_front(wanted);
+        }
+        // Who wants to change an item that is due need not wait for that.
+        self.refuse_waiting(&why);
+        if self.held.replace(why).is_none() {
+            context.run_later(AGAIN_AFTER, |actor, context| {
+                actor.held = None;
+                actor.ask_next(context);
+            });
+        }
     }
 
-    fn decided(&mut self, context: &mut Context<Self>, wanted: Wanted, answer: Result<TaskMade, Refusal>) {
-        match &answer {
-            Err(Refusal::Journal(failure)) => {
-                let why = failure.why.clone();
-                return self.ask_again(context, vec![wanted], &why);
+    fn decided(&mut self, context: &mut Context<Self>, answers: Vec<(Wanted, Result<TaskMade, Refusal>)>) {
+        let mut again = Vec::new();
+        let mut why = None;
+        for (wanted, answer) in answers {
+            match &answer {
+                Err(refusal @ Refusal::Journal(_)) => {
+                    why.get_or_insert(refusal.clone());
+                    again.push(wanted);
+                    continue;
+                }
+                // It has no outcome, so the next start catches up.
+                Err(Refusal::ShuttingDown) => continue,
+                _ => {}
             }
-            // It has no outcome, so the next start catches up.
-            Err(Refusal::ShuttingDown) => return,
-            _ => {}
+            let item = wanted.item.id.clone();
+            if let Some(outcome) = wanted.outcome(&answer, self.setup.now()) {
+                self.write_outcome(context, item.clone(), outcome);
+            }
+            self.go_on_with(context, item);
         }
-        let item = wanted.item.id.clone();
-        if let Some(outcome) = wanted.outcome(&answer, self.setup.now()) {
-            self.write_outcome(context, item.clone(), outcome);
+        if let Some(why) = why {
+            self.ask_again(context, again, why);
         }
-        self.go_on_with(context, &item);
     }
 
     fn write_outcome(&mut self, context: &mut Context<Self>, item: ItemId, outcome: ScheduleOutcome) {
@@ -114,10 +131,14 @@ impl SchedulerActor {
         Ledger::write(self, context, batch, Box::new(|_, _, _| {}));
     }
 
-    /// The item has no due time any more that is not decided: changes of it go on.
-    fn go_on_with(&mut self, context: &mut Context<Self>, item: &ItemId) {
-        for change in self.undecided.remove(item).unwrap_or_default() {
-            self.change_now(context, change);
+    /// One due time of the item is decided. If it was the last, changes of the item go on.
+    fn go_on_with(&mut self, context: &mut Context<Self>, item: ItemId) {
+        let Entry::Occupied(mut undecided) = self.undecided.entry(item) else { return };
+        undecided.get_mut().count = undecided.get().count.saturating_sub(1);
+        if undecided.get().count == 0 {
+            for change in undecided.remove().changes {
+                self.change_now(context, change);
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle};
-use keepwell_messages::{CommandId, Failure, ItemId};
+use keepwell_messages::{CommandId, Failure, ItemId, Refusal};
 
 use crate::calendar::{Calendar, Wanted};
 use crate::journal::Journal;
@@ -44,8 +44,10 @@ pub struct SchedulerActor {
     to_ask: VecDeque<Wanted>,
     /// The manager is being asked.
     asking: bool,
-    /// Items with a due time of which it is not decided what becomes of it, and changes of them that wait for that.
-    undecided: BTreeMap<ItemId, Vec<ask::Change>>,
+    /// Why nothing is asked for now, if so: it is tried again a while later.
+    held: Option<Refusal>,
+    /// Items with due times of which it is not decided what becomes of them.
+    undecided: BTreeMap<ItemId, due::Undecided>,
     /// Commands that are being carried out, and who waits for the answer.
     in_flight: HashMap<CommandId, Vec<ask::Waiter>>,
     looked_at_clock: ClockReading,
@@ -60,6 +62,10 @@ impl SchedulerActor {
             context.cancel_future(wake);
         }
         let now = self.setup.now();
+        if self.ledger.failed().is_some() || self.held.is_some() {
+            self.wake = Some(context.run_later(AGAIN_AFTER, Self::wake));
+            return;
+        }
         let to_next = self.calendar.next_wake().map_or(CLOCK_LOOK_EVERY, |next| timer_for(next, now));
         self.wake = Some(context.run_later(to_next.min(CLOCK_LOOK_EVERY), Self::wake));
     }
@@ -78,7 +84,8 @@ impl SchedulerActor {
             ClockJump::Backward(by) => tracing::info!(?by, "the clock was set back; nothing runs twice"),
         }
         self.looked_at_clock = reading;
-        if self.ledger.failed().is_none() && !self.retiring {
+        // What falls due while nothing can be asked for is missed, and caught up together.
+        if self.ledger.failed().is_none() && self.held.is_none() && !self.retiring {
             self.deal_with_due(context);
         }
         self.set_wake(context);

@@ -58,6 +58,7 @@ impl StartedScheduler {
             ledger,
             to_ask: VecDeque::new(),
             asking: false,
+            held: None,
             undecided: BTreeMap::new(),
             in_flight: HashMap::new(),
             looked_at_clock,
@@ -125,6 +126,7 @@ impl SchedulerActor {
         self.to_ask.clear();
         let why = self.ledger.failed().unwrap_or(Refusal::ShuttingDown);
         self.refuse_waiting(&why);
+        self.undecided.clear();
         let (setup, journal, manager) = (self.setup.clone(), self.journal.clone(), self.manager.clone());
         let find = async move { StartedScheduler::find(&setup, &journal, &manager).await };
         context.wait(find.into_actor(self).map(|found, actor, context| match found {

@@ -21,6 +21,9 @@ const PROBLEMS_LOGGED_MAX: u64 = 100;
 /// Called once with whether the snapshot may be stored; dropped uncalled if nobody is there to say so.
 pub(super) type Go = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
 
+/// The longest reason of a failure that is kept: it stands in the journal several times.
+const WHY_BYTES_MAX: usize = 4096;
+
 /// What a worker tells.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -119,7 +122,9 @@ fn outcome_of(outcome: JobOutcome) -> AttemptOutcome {
             errors: restore.errors,
         })),
         JobOutcome::Failed(error) => {
-            AttemptOutcome::Failed(Failure { class: error.class(), why: error.to_string() })
+            let mut why = error.to_string();
+            why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));
+            AttemptOutcome::Failed(Failure { class: error.class(), why })
         }
     }
 }

@@ -27,7 +27,8 @@ fn commits_until_it_is_killed() {
     for round in 0_u64.. {
         let number = opened.kept.ended.completed + round;
         let task = if number.is_multiple_of(2) { completed_task(number) } else { waiting_task(number) };
-        let due = now() + TimeDelta::seconds(opened.kept.last_event as i64 + round as i64);
+        // Never one that a process before had.
+        let due = now() + TimeDelta::seconds(opened.kept.last_event as i64 * 100_000 + round as i64);
         let made = vec![put_task(task), put_outcome("home", due)];
         // The same tasks as before the kill are made again: what is ended already fails, and that is told.
         let batch = Batch { writes: made, events: vec![event(number)], ..Batch::new(now()) };
