@@ -369,6 +369,7 @@ fn setup(settings: Settings, hub: Hub) -> Arc<Setup> {
     Arc::new(Setup {
         runner: settings.runner,
         items: settings.items,
+        only_item: settings.only_item,
         limits: settings.limits,
         retries: settings.retries,
         hang_after: settings.hang_after,

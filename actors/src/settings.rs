@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keepwell_engine::clock::{Clock, SystemClock};
-use keepwell_messages::Item;
+use keepwell_messages::{Item, ItemId};
 
 use crate::board::Limits;
 use crate::retry::RetryPolicy;
@@ -26,6 +26,10 @@ pub struct Settings {
     pub runner: Arc<dyn Runner>,
     /// The configuration file's items. Those that it had before and has no more are disabled.
     pub items: Vec<Item>,
+    /// If set, this process is there for one item: nothing is due by itself and due times stay uncovered for
+    /// the next start; tasks of other items, and restores, stay in the journal as they are; and what the
+    /// journal knows of items stays as it is, whatever `items` says of this one.
+    pub only_item: Option<ItemId>,
     /// How much runs at once. A number set by command counts more than the one here.
     pub limits: Limits,
     /// When a failed attempt is followed by another.
@@ -49,6 +53,7 @@ impl Settings {
             data_folder: data_folder.into(),
             runner,
             items: Vec::new(),
+            only_item: None,
             limits: Limits::default(),
             retries: RetryPolicy::default(),
             hang_after: HANG_AFTER,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use keepwell_engine::clock::Clock;
-use keepwell_messages::{Item, TaskId};
+use keepwell_messages::{Item, ItemId, TaskId};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -24,6 +24,7 @@ use crate::task_ids::TaskIds;
 pub(crate) struct Setup {
     pub(crate) runner: Arc<dyn Runner>,
     pub(crate) items: Vec<Item>,
+    pub(crate) only_item: Option<ItemId>,
     pub(crate) limits: Limits,
     pub(crate) retries: RetryPolicy,
     pub(crate) hang_after: Duration,

@@ -276,7 +276,10 @@ pub fn due_command(item: &ItemId, due: DateTime<Utc>) -> CommandId {
 }
 
 /// Whether an item can be what it is to be, its schedule and the meaning of its names left out.
-pub(crate) fn ensure_valid(item: &Item) -> Result<(), Refusal> {
+///
+/// # Errors
+/// [`Refusal::Invalid`] with what is wrong.
+pub fn ensure_valid(item: &Item) -> Result<(), Refusal> {
     let id = &item.id.0;
     let refuse = |why: String| Err(Refusal::Invalid(why));
     if id.is_empty() || id.len() > ItemId::BYTES_MAX {

@@ -109,6 +109,10 @@ impl ManagerActor {
     /// Takes its state from what was found.
     fn take(&mut self, found: StartedManager) {
         let StartedManager { mut kept, served, workers: survivors, dying } = found;
+        if let Some(only) = &self.setup.only_item {
+            let only = TaskKind::Backup(only.clone());
+            kept.tasks.retain(|record| record.task.kind == only);
+        }
         let now = self.setup.now();
         let mut limits = self.setup.limits.clone();
         if let Some(max) = kept.settings.max_concurrent_tasks {

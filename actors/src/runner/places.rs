@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use keepwell_engine::archive::BackupOptions;
 use keepwell_engine::clock::Clock;
+use keepwell_engine::compress::Compression;
 use keepwell_engine::error::{Error, Result};
 use keepwell_engine::id::Id;
 use keepwell_engine::job::{BackupJob, Job, MakeSource, RestoreJob};
@@ -27,6 +28,7 @@ pub struct Places {
     repositories: BTreeMap<String, RepositoryAddress>,
     sources: BTreeMap<String, MakeNamedSource>,
     restore_roots: Vec<PathBuf>,
+    compression: Compression,
     clock: Arc<dyn Clock>,
     program_version: String,
 }
@@ -38,6 +40,7 @@ impl Places {
             repositories: BTreeMap::new(),
             sources: BTreeMap::new(),
             restore_roots: Vec::new(),
+            compression: Compression::default(),
             clock,
             program_version: program_version.into(),
         }
@@ -58,6 +61,12 @@ impl Places {
     /// Lets restores write into folders below this one, which is absolute.
     pub fn restore_root(mut self, folder: impl Into<PathBuf>) -> Self {
         self.restore_roots.push(folder.into());
+        self
+    }
+
+    /// Compresses backups as hard as this.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
         self
     }
 
@@ -117,6 +126,7 @@ impl Places {
         let options = BackupOptions {
             tags: item.tags.clone(),
             excludes,
+            compression: self.compression,
             program_version: self.program_version.clone(),
             ..BackupOptions::default()
         };

@@ -97,6 +97,10 @@ impl SchedulerActor {
         let Some(kept) = self.calendar.item(item) else {
             return waiter(Err(Refusal::UnknownItem(item.clone())));
         };
+        // Another one may have a task in the journal that the manager was not told of.
+        if let Some(only) = self.setup.only_item.as_ref().filter(|only| *only != item) {
+            return waiter(Err(Refusal::Invalid(format!("this process is there for item {only} alone"))));
+        }
         let task = CreateTask { command, item: kept.item.clone(), trigger: Trigger::Manual, reply };
         let manager = self.manager.clone();
         let ask = async move { manager.send(CreateTasks { tasks: vec![task] }).await };

@@ -27,6 +27,9 @@ pub(super) struct Undecided {
 
 impl SchedulerActor {
     pub(super) fn deal_with_due(&mut self, context: &mut Context<Self>) {
+        if self.setup.only_item.is_some() {
+            return;
+        }
         let now = self.setup.now();
         for due in self.calendar.due(now) {
             match due {

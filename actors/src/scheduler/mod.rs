@@ -61,6 +61,9 @@ impl SchedulerActor {
         if let Some(wake) = self.wake.take() {
             context.cancel_future(wake);
         }
+        if self.setup.only_item.is_some() {
+            return;
+        }
         let now = self.setup.now();
         if self.ledger.failed().is_some() || self.held.is_some() {
             self.wake = Some(context.run_later(AGAIN_AFTER, Self::wake));

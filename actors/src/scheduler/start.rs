@@ -86,6 +86,8 @@ impl SchedulerActor {
                 continue;
             }
             match self.calendar.set(item.clone(), ItemOwner::ConfigurationFile, now) {
+                // The file that such a process was given need not be the one that counts.
+                Ok(_) if setup.only_item.is_some() => {}
                 Ok(kept) => put_item(&mut batch, kept),
                 // They were checked before anything was started.
                 Err(why) => {
@@ -96,6 +98,9 @@ impl SchedulerActor {
                 let full = std::mem::replace(&mut batch, Batch::new(now));
                 Ledger::write(self, context, full, Box::new(|_, _, _| {}));
             }
+        }
+        if setup.only_item.is_some() {
+            return;
         }
         let named: HashSet<&ItemId> = setup.items.iter().map(|item| &item.id).collect();
         let known = self.calendar.items().map(|kept| kept.item.id.clone());
