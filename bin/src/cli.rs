@@ -142,6 +142,10 @@ pub enum Verb {
     Init(verbs::init::Arguments),
     /// Make a snapshot of files and folders, or of a stream
     Backup(Box<verbs::backup::Arguments>),
+    /// Back up an item of the configuration file now
+    Run(verbs::run::Arguments),
+    /// Show what the configuration file would do, on simulated time
+    Simulate(verbs::simulate::Arguments),
     /// Bring a snapshot, or a part of it, back into a folder
     Restore(Box<verbs::restore::Arguments>),
     /// Check that the repository holds what its snapshots promise
@@ -195,6 +199,8 @@ impl Verb {
         match self {
             Self::Init(arguments) => verbs::init::run(arguments, context),
             Self::Backup(arguments) => verbs::backup::run(arguments, context),
+            Self::Run(arguments) => verbs::run::run(arguments, context),
+            Self::Simulate(arguments) => verbs::simulate::run(arguments, context),
             Self::Restore(arguments) => verbs::restore::run(arguments, context),
             Self::Check(arguments) => verbs::check::run(arguments, context),
             Self::Ls(arguments) => verbs::ls::run(arguments, context),

@@ -1,7 +1,7 @@
 //! How the command ends: exit codes, and errors that read well aloud: what
 //! happened, where, and what to do about it.
 //!
-//! One function, [`Failure::from`], knows which engine error has which code.
+//! One function, [`Failure::of`], knows which engine error has which code.
 
 use std::io;
 use std::process::ExitCode;
@@ -70,6 +70,35 @@ impl Failure {
         self
     }
 
+    /// A failure that only its class and words are known of.
+    pub fn of_class(class: ErrorClass, why: impl Into<String>) -> Self {
+        Self { hint: hint_for_class(class).map(Into::into), ..Self::usage(why) }
+    }
+
+    /// What the engine says, told by somebody else as well.
+    pub fn of(error: &Error) -> Self {
+        let quiet = match error {
+            Error::Local { path, source, .. } => {
+                path.as_os_str() == STANDARD_OUTPUT && source.kind() == io::ErrorKind::BrokenPipe
+            }
+            _ => false,
+        };
+        Self {
+            code: if quiet { 0 } else { code_of(error) },
+            hint: hint_for(error),
+            message: match error {
+                Error::Cancelled => "interrupted".into(),
+                error => error.to_string(),
+            },
+            quiet,
+        }
+    }
+
+    /// What happened, without what to do about it.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// A local file that the command line itself reads or writes.
     pub fn local(operation: &'static str, path: &std::path::Path, source: io::Error) -> Self {
         Error::local(operation, path, source).into()
@@ -78,21 +107,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let quiet = match &error {
-            Error::Local { path, source, .. } => {
-                path.as_os_str() == STANDARD_OUTPUT && source.kind() == io::ErrorKind::BrokenPipe
-            }
-            _ => false,
-        };
-        Self {
-            code: if quiet { 0 } else { code_of(&error) },
-            hint: hint_for(&error),
-            message: match error {
-                Error::Cancelled => "interrupted".into(),
-                error => error.to_string(),
-            },
-            quiet,
-        }
+        Self::of(&error)
     }
 }
 

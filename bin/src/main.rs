@@ -7,9 +7,12 @@
 //! snapshot, and a command that gives the data is none of our business.
 
 mod cli;
+mod configuration;
 mod default_repository;
 mod entry;
 mod exit;
+mod forecast;
+mod observed_runner;
 mod output;
 mod password;
 mod progress;
@@ -19,6 +22,7 @@ mod repository;
 mod shell_words;
 mod signals;
 mod snapshot_filter;
+mod suggestion;
 mod verbs;
 
 use std::panic::AssertUnwindSafe;

@@ -225,9 +225,10 @@ fn is_unsafe(character: char) -> bool {
 pub fn log_through(output: &Arc<Output>, verbose: u8, quiet: bool) {
     let filter = match (quiet, verbose) {
         (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "warn,keepwell=info,keepwell_engine=info",
-        (false, _) => "info,keepwell=debug,keepwell_engine=debug",
+        // What is said in words of our own is not said twice.
+        (false, 0) => "warn,keepwell_actors::task::reporter=error,keepwell_actors::journal::damaged=error",
+        (false, 1) => "warn,keepwell=info,keepwell_actors=info,keepwell_engine=info",
+        (false, _) => "info,keepwell=debug,keepwell_actors=debug,keepwell_engine=debug",
     };
     let output = output.clone();
     let logger = tracing_subscriber::fmt()

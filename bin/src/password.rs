@@ -72,13 +72,13 @@ fn text(name: &str, value: OsString) -> Result<String, Failure> {
 pub fn read(source: &PasswordSource, context: &Context) -> Result<SecretString, Failure> {
     match source {
         PasswordSource::Prompt => ask("Password of the repository: ", context),
-        _ => read_silently(source),
+        _ => read_unattended(source),
     }
 }
 
 /// A password that is to be a repository's from now on: a person types it twice.
 pub fn read_new(source: &PasswordSource, context: &Context) -> Result<SecretString, Failure> {
-    let PasswordSource::Prompt = source else { return read_silently(source) };
+    let PasswordSource::Prompt = source else { return read_unattended(source) };
     let password = ask("New password: ", context)?;
     if ask("The same again: ", context)?.expose_secret() != password.expose_secret() {
         return Err(Failure::usage("the two passwords differ"));
@@ -86,7 +86,8 @@ pub fn read_new(source: &PasswordSource, context: &Context) -> Result<SecretStri
     Ok(password)
 }
 
-fn read_silently(source: &PasswordSource) -> Result<SecretString, Failure> {
+/// The password of a repository that exists, where nobody is there to be asked.
+pub fn read_unattended(source: &PasswordSource) -> Result<SecretString, Failure> {
     let (password, origin) = match source {
         PasswordSource::File(path) => (read_file(path)?, format!("the file {}", path.display())),
         PasswordSource::Command(command) => {

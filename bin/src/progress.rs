@@ -94,18 +94,22 @@ impl ReportSink for Watch {
     }
 
     fn problem(&self, problem: &Problem) {
-        if problem.is_error {
-            self.output.item_error(self.during, &problem.path, &problem.why);
-        } else if self.output.is_json() {
-            self.output
-                .error_message("not_stored", &NotStored { item: &problem.path, message: &problem.why });
-        } else {
-            self.output.notice(&format!("not stored: {}: {}", problem.path, problem.why));
-        }
+        tell_problem(&self.output, self.during, problem);
     }
 
     fn wants_totals(&self) -> bool {
         self.wants_totals
+    }
+}
+
+/// Names an entry that could not be read or written, or is not stored; `during` is what restic calls the work.
+pub fn tell_problem(output: &Output, during: &str, problem: &Problem) {
+    if problem.is_error {
+        output.item_error(during, &problem.path, &problem.why);
+    } else if output.is_json() {
+        output.error_message("not_stored", &NotStored { item: &problem.path, message: &problem.why });
+    } else {
+        output.notice(&format!("not stored: {}: {}", problem.path, problem.why));
     }
 }
 
@@ -143,7 +147,8 @@ fn plain_style() -> ProgressStyle {
     style("{spinner} {wide_msg}")
 }
 
-fn measured_style() -> ProgressStyle {
+/// For a bar whose length is known.
+pub fn measured_style() -> ProgressStyle {
     style("[{bar:20}] {percent:>3}% {wide_msg}")
 }
 

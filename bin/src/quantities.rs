@@ -22,29 +22,31 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| format!("{text} is too large"))
 }
 
-/// Reads a duration: `90s`, `5m`, `1h30m`, `2d`.
+/// Reads a duration: `90s`, `5m`, `1h30m`, `2d`, `500ms`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no duration: write 90s, 5m, 2h or 1h30m");
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let mut seconds: u64 = 0;
+    let mut millis: u64 = 0;
     let mut rest = text;
     while !rest.is_empty() {
-        let unit_at = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let number: u64 = rest[..unit_at].parse().map_err(|_| wrong())?;
-        let unit_seconds = match rest.as_bytes()[unit_at] {
-            b's' => 1,
-            b'm' => 60,
-            b'h' => 3600,
-            b'd' => 86_400,
+        let (digits, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?);
+        let (unit, after) = after.split_at(after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len()));
+        let unit_millis = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
             _ => return Err(wrong()),
         };
-        seconds =
-            number.checked_mul(unit_seconds).and_then(|more| seconds.checked_add(more)).ok_or_else(wrong)?;
-        rest = &rest[unit_at + 1..];
+        let number: u64 = digits.parse().map_err(|_| wrong())?;
+        millis =
+            number.checked_mul(unit_millis).and_then(|more| millis.checked_add(more)).ok_or_else(wrong)?;
+        rest = after;
     }
-    if text.is_empty() { Err(wrong()) } else { Ok(Duration::from_secs(seconds)) }
+    if text.is_empty() { Err(wrong()) } else { Ok(Duration::from_millis(millis)) }
 }
 
 /// Reads a time: RFC 3339, or `2026-01-31 22:08:41`, `2026-01-31 22:08`, `2026-01-31` in the local zone.
@@ -110,6 +112,7 @@ mod tests {
         for (text, seconds) in [("0", 0), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172_800)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
+        assert_eq!(parse_duration("1s500ms"), Ok(Duration::from_millis(1500)));
         for text in ["", "5", "m", "5x", "-5m", "99999999999999999999s", "5é"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }

@@ -63,6 +63,18 @@ impl Address {
         }
     }
 
+    /// The default repository, made now with a random password that lies beside it.
+    pub fn make_default(
+        default: DefaultRepository,
+        context: &Context,
+    ) -> Result<(Self, Arc<Repository>), Failure> {
+        default.make_password()?;
+        let address = Self::beside_password(default);
+        let password = password::read(&address.password, context)?;
+        let repository = address.init(&password, &InitOptions::default(), context)?;
+        Ok((address, repository))
+    }
+
     /// Opens it.
     pub fn open(&self, context: &Context) -> Result<Arc<Repository>, Failure> {
         self.open_with(context, repository_options(&context.global))
@@ -127,6 +139,9 @@ pub fn begin_reading(
     }
 }
 
+/// What is said of `--no-lock` where it would be a lie.
+pub const NO_LOCK_REFUSED: &str = "--no-lock is for verbs that only read";
+
 /// A session for work that writes; `--no-lock` would be a lie there.
 pub fn begin_writing(
     repository: &Arc<Repository>,
@@ -134,7 +149,7 @@ pub fn begin_writing(
     context: &Context,
 ) -> Result<Session, Failure> {
     if context.global.no_lock {
-        return Err(Failure::usage("--no-lock is for verbs that only read"));
+        return Err(Failure::usage(NO_LOCK_REFUSED));
     }
     Ok(repository.begin(exclusive, &context.control)?)
 }
@@ -208,25 +223,45 @@ pub fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
 
 /// How stores are reached: the usual variables, and `-o` over them.
 pub fn store_settings(options: &GlobalOptions) -> Result<StoreSettings, Failure> {
+    with_typed_options(settings_from_variables(), options)
+}
+
+/// How stores are reached by the usual variables alone.
+pub fn settings_from_variables() -> StoreSettings {
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let mut settings = StoreSettings::from_variables(variables);
+    StoreSettings::from_variables(variables)
+}
+
+/// `settings` with `-o` over them.
+pub fn with_typed_options(
+    mut settings: StoreSettings,
+    options: &GlobalOptions,
+) -> Result<StoreSettings, Failure> {
     for option in &options.options {
-        let wrong = || {
+        let name = option.split('=').next().unwrap_or_default();
+        let (name, value) = option.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
             // What follows may be a secret, so it is not repeated.
-            let name = option.split('=').next().unwrap_or_default();
             Failure::usage(format!("the store option {name} is not understood: write -o {name}=VALUE"))
-        };
-        let (name, value) = option.split_once('=').ok_or_else(wrong)?;
-        let not_a = |what: &str| Failure::usage(format!("the store option {name} takes {what}"));
-        match name {
-            "" => return Err(wrong()),
-            "connections" => settings.connections = Some(value.parse().map_err(|_| not_a("a number"))?),
-            "machine-credentials" => {
-                settings.machine_credentials = value.parse().map_err(|_| not_a("true or false"))?;
-            }
-            _ => settings = settings.with_option(name, value),
+        })?;
+        settings = with_option(settings, name, value)
+            .map_err(|wanted| Failure::usage(format!("the store option {name} takes {wanted}")))?;
+    }
+    Ok(settings)
+}
+
+/// `settings` with one option over them. The error says what its value is to be.
+pub fn with_option(
+    mut settings: StoreSettings,
+    name: &str,
+    value: &str,
+) -> Result<StoreSettings, &'static str> {
+    match name {
+        "connections" => settings.connections = Some(value.parse().map_err(|_| "a number")?),
+        "machine-credentials" => {
+            settings.machine_credentials = value.parse().map_err(|_| "true or false")?;
         }
+        _ => settings = settings.with_option(name, value),
     }
     Ok(settings)
 }

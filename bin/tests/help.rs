@@ -4,9 +4,11 @@ mod support;
 
 use support::User;
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 19] = [
     "init",
     "backup",
+    "run",
+    "simulate",
     "restore",
     "check",
     "snapshots",

@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset};
 use clap::Args;
 use keepwell_engine::archive::{self, BackupOptions, BackupOutcome, ChangeDetection, Parent};
 use keepwell_engine::compute::ComputeSlots;
-use keepwell_engine::repository::{InitOptions, Repository, SnapshotChoice};
+use keepwell_engine::repository::{Repository, SnapshotChoice};
 use keepwell_engine::source::Source;
 use serde::Serialize;
 
@@ -129,10 +129,7 @@ fn find_destination(context: &Context) -> Result<Destination, Failure> {
             .hint("leave the password option away, or make a repository elsewhere with `keepwell --repo PLACE init`"));
     }
     let repository = if made {
-        default.make_password()?;
-        let address = Address::beside_password(default.clone());
-        let password = password::read(&address.password, context)?;
-        address.init(&password, &InitOptions::default(), context)?
+        Address::make_default(default.clone(), context)?.1
     } else {
         Address::of_default(default.clone(), context).open(context)?
     };

@@ -1,0 +1,125 @@
+//! What a user set up: where data lives, how much runs at once, repositories and items.
+//!
+//! Read from built-in defaults, over them `keepwell.toml`, over that the variables named `KEEPWELL__…`. It is
+//! checked whole before anything is done with it, and each error names the file and the key and says what to
+//! write. No password stands in it: a repository names a file or a command that gives it.
+
+mod machine_zone;
+mod resolve;
+mod sources;
+mod system;
+mod tree;
+mod written;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use keepwell_actors::board::Limits;
+use keepwell_actors::retry::RetryPolicy;
+use keepwell_engine::store::{Location, StoreSettings};
+use keepwell_messages::{Item, ItemId};
+
+pub use machine_zone::machine_zone;
+
+use crate::cli::GlobalOptions;
+use crate::exit::Failure;
+use crate::password::PasswordSource;
+use crate::repository::user_folder;
+
+/// The name of the repository that is there when the configuration names none.
+pub const DEFAULT_REPOSITORY: &str = "default";
+
+/// Which configuration.
+#[derive(Debug, Args)]
+pub struct ConfigurationArguments {
+    /// Configuration file [default: keepwell/keepwell.toml in the user's configuration folder]
+    #[arg(long = "config", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// What a user set up.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// The file that it stands in, or would.
+    pub file: PathBuf,
+    /// Where the journal lives, in `journal/` beneath; `None` if nothing says where the user's data is.
+    pub data_folder: Option<PathBuf>,
+    /// How much runs at once.
+    pub limits: Limits,
+    /// What follows a failed attempt.
+    pub retries: RetryPolicy,
+    /// When a worker is given up.
+    pub hang_after: Duration,
+    /// Folders below which restores may write.
+    pub restore_roots: Vec<PathBuf>,
+    /// Where backups go. Empty: only into the default repository.
+    pub repositories: Vec<ConfiguredRepository>,
+    /// What is backed up, by name.
+    pub items: Vec<Item>,
+}
+
+/// Where backups go.
+#[derive(Clone, Debug)]
+pub struct ConfiguredRepository {
+    /// What items call it.
+    pub name: String,
+    /// Where it lies.
+    pub location: Location,
+    /// Where its password comes from.
+    pub password: PasswordSource,
+    /// How it is reached.
+    pub settings: StoreSettings,
+}
+
+impl Configuration {
+    /// Reads it.
+    pub fn read(arguments: &ConfigurationArguments) -> Result<Self, Failure> {
+        let place = match &arguments.file {
+            Some(file) => std::path::absolute(file)
+                .map_err(|error| Failure::local("find the configuration", file, error))?,
+            None => user_folder("XDG_CONFIG_HOME", ".config")
+                .map(|folder| folder.join("keepwell/keepwell.toml"))
+                .ok_or_else(|| {
+                    Failure::usage("without HOME there is no place where a configuration would be")
+                        .hint("name one with --config FILE")
+                })?,
+        };
+        // A file that was named must be there.
+        let is_read = arguments.file.is_some() || place.exists();
+        Self::read_from(&place, is_read, std::env::vars_os())
+    }
+
+    fn read_from(
+        place: &Path,
+        is_read: bool,
+        variables: impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+    ) -> Result<Self, Failure> {
+        let tree = sources::merged(is_read.then_some(place), variables)?;
+        resolve::resolve(place, &tree).map_err(|error| Failure::usage(error.or_in(place).to_string()))
+    }
+
+    /// An item that stands in it.
+    pub fn item(&self, id: &ItemId) -> Option<&Item> {
+        self.items.iter().find(|item| item.id == *id)
+    }
+}
+
+/// Refuses a repository or a password on the command line, where the configuration says both. Variables that
+/// are there for other verbs are passed over.
+pub fn refuse_repository_options(options: &GlobalOptions, verb: &str) -> Result<(), Failure> {
+    let of_variable = |name: &str| std::env::var_os(name);
+    let repository = options.repo.as_ref().map(std::ffi::OsString::from);
+    let file = options.repository_file.clone().map(PathBuf::into_os_string);
+    let typed = repository.is_some() && repository != of_variable("KEEPWELL_REPOSITORY")
+        || file.is_some() && file != of_variable("KEEPWELL_REPOSITORY_FILE")
+        || options.password_file.is_some()
+        || options.password_command.is_some();
+    if !typed {
+        return Ok(());
+    }
+    let message = format!("{verb} takes the repository and its password from the configuration");
+    Err(Failure::usage(message).hint(format!(
+        "leave --repo and the password options away; `keepwell help {verb}` says where the configuration is"
+    )))
+}

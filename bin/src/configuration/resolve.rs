@@ -1,0 +1,296 @@
+//! From what is written to what is meant: defaults filled in, names and schedules checked, paths made absolute.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::Value;
+use keepwell_actors::HANG_AFTER;
+use keepwell_actors::board::Limits;
+use keepwell_actors::calendar::ensure_valid;
+use keepwell_actors::retry::{Backoff, RetryPolicy};
+use keepwell_actors::schedule::{Schedule, ScheduleError};
+use keepwell_engine::store::{Location, StoreSettings};
+use keepwell_messages::{FilesItem, Item, ItemId, ItemSource, ScheduleText};
+use serde::Deserialize;
+
+use super::tree::{KeyError, Node};
+use super::written::{Span, Written, WrittenItem, WrittenRepository, WrittenRetry};
+use super::{Configuration, ConfiguredRepository, DEFAULT_REPOSITORY, machine_zone};
+use crate::password::PasswordSource;
+use crate::repository::{settings_from_variables, user_folder, with_option};
+use crate::suggestion::did_you_mean;
+
+/// More attempts than these do not end within a lifetime of waiting.
+const RETRIES_MAX: u32 = 100;
+/// A longer wait is a schedule, not a retry.
+const DELAY_MAX: Duration = Duration::from_secs(86_400);
+/// A worker that moves its counters less often than this by nature would be given up.
+const HANG_AFTER_MIN: Duration = Duration::from_secs(60);
+
+/// Checks all of it.
+pub fn resolve(file: &Path, tree: &Value) -> Result<Configuration, KeyError> {
+    let written = Written::deserialize(Node(tree))?;
+    let reader = Reader { tree };
+    let data_folder = match &written.data_folder {
+        Some(text) => Some(reader.path(&["data_folder"], text)?),
+        None => user_folder("XDG_DATA_HOME", ".local/share").map(|folder| folder.join("keepwell")),
+    };
+    let roots = written.restore_roots.0.iter();
+    let restore_roots = roots.map(|root| reader.path(&["restore_roots"], root)).collect::<Result<_, _>>()?;
+    let mut repositories = Vec::new();
+    for (name, repository) in &written.repositories {
+        repositories.push(reader.repository(name, repository)?);
+    }
+    let names: Vec<&str> = match repositories.as_slice() {
+        [] => vec![DEFAULT_REPOSITORY],
+        some => some.iter().map(|repository: &ConfiguredRepository| repository.name.as_str()).collect(),
+    };
+    let items = written.items.iter().map(|(name, item)| reader.item(name, item, &names));
+    let items = items.collect::<Result<_, _>>()?;
+    Ok(Configuration {
+        file: file.into(),
+        data_folder,
+        limits: reader.limits(&written)?,
+        retries: reader.retries(&written.retry)?,
+        hang_after: reader.hang_after(written.hang_after)?,
+        restore_roots,
+        items,
+        repositories,
+    })
+}
+
+struct Reader<'a> {
+    tree: &'a Value,
+}
+
+impl Reader<'_> {
+    fn wrong(&self, path: &[&str], why: impl Into<String>) -> KeyError {
+        KeyError::at(self.tree, path, why)
+    }
+
+    /// An absolute path, or one that starts at the user's home folder.
+    fn path(&self, key: &[&str], text: &str) -> Result<PathBuf, KeyError> {
+        match text.strip_prefix('~') {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => match std::env::var_os("HOME") {
+                Some(home) if Path::new(&home).is_absolute() => {
+                    Ok(Path::new(&home).join(rest.trim_start_matches('/')))
+                }
+                _ => Err(self.wrong(key, "~ means nothing without HOME; write the path from / on")),
+            },
+            _ if text.starts_with('/') => Ok(text.into()),
+            _ => Err(self.wrong(key, format!("{text:?} is no absolute path; write it from / or from ~/ on"))),
+        }
+    }
+
+    fn limits(&self, written: &Written) -> Result<Limits, KeyError> {
+        let max = Limits::MAX_CONCURRENT_TASKS_MAX;
+        let ensure = |key: &[&str], number: u32| match number {
+            number if (1..=max).contains(&number) => Ok(number),
+            _ => Err(self.wrong(key, format!("{number} is not 1 to {max}"))),
+        };
+        let default = Limits::default();
+        let mut by_repository = HashMap::new();
+        for (name, repository) in &written.repositories {
+            if let Some(number) = repository.max_tasks {
+                let key = ["repositories", name, "max_tasks"];
+                by_repository.insert(name.clone(), ensure(&key, number)?);
+            }
+        }
+        let per_repository = written.max_tasks_per_repository;
+        let concurrent = written.max_concurrent_tasks.unwrap_or(default.max_concurrent_tasks);
+        Ok(Limits {
+            max_concurrent_tasks: ensure(&["max_concurrent_tasks"], concurrent)?,
+            per_repository: per_repository
+                .map(|number| ensure(&["max_tasks_per_repository"], number))
+                .transpose()?,
+            by_repository,
+            ..default
+        })
+    }
+
+    /// A longer delay than the usual longest one is the longest then.
+    fn retries(&self, written: &WrittenRetry) -> Result<RetryPolicy, KeyError> {
+        let default = RetryPolicy::default();
+        let retries_max = written.max_retries.unwrap_or(default.retries_max);
+        if retries_max > RETRIES_MAX {
+            let why = format!("{retries_max} is not 0 to {RETRIES_MAX}");
+            return Err(self.wrong(&["retry", "max_retries"], why));
+        }
+        let backoff = |key: &str, delay: Option<Span>, default: Backoff| match delay {
+            None => Ok(default),
+            Some(Span(base)) if base <= DELAY_MAX => Ok(Backoff { base, cap: default.cap.max(base) }),
+            Some(_) => Err(self.wrong(&["retry", key], "it is longer than a day")),
+        };
+        Ok(RetryPolicy {
+            retries_max,
+            ordinary: backoff("base_delay", written.base_delay, default.ordinary)?,
+            network: backoff("network_delay", written.network_delay, default.network)?,
+        })
+    }
+
+    fn hang_after(&self, written: Option<Span>) -> Result<Duration, KeyError> {
+        match written {
+            None => Ok(HANG_AFTER),
+            Some(Span(span)) if span >= HANG_AFTER_MIN => Ok(span),
+            Some(_) => Err(self.wrong(&["hang_after"], "it is shorter than a minute")),
+        }
+    }
+
+    fn repository(&self, name: &str, written: &WrittenRepository) -> Result<ConfiguredRepository, KeyError> {
+        let key = ["repositories", name];
+        let at = |last: &'static str| ["repositories", name, last];
+        let (location_key, text) = match (&written.location, &written.location_file) {
+            (Some(text), None) => (at("location"), text.clone()),
+            (None, Some(file)) => {
+                let key = at("location_file");
+                (key, self.first_line(&key, &self.path(&key, file)?)?)
+            }
+            (Some(_), Some(_)) => return Err(self.wrong(&key, "give location or location_file, not both")),
+            (None, None) => {
+                return Err(
+                    self.wrong(&key, "say where it lies: location = \"/path\", s3://…, gs://…, az://…")
+                );
+            }
+        };
+        if written.location.is_some() && holds_password(&text) {
+            let why = "passwords do not stand in the configuration; write the whole location into a file, and \
+                       location_file = \"/path\" here";
+            return Err(self.wrong(&location_key, why));
+        }
+        let password = match (&written.password_file, &written.password_command) {
+            (Some(file), None) => PasswordSource::File(self.path(&at("password_file"), file)?),
+            (None, Some(command)) => PasswordSource::Command(command.clone()),
+            (Some(_), Some(_)) => {
+                return Err(self.wrong(&key, "give password_file or password_command, not both"));
+            }
+            (None, None) => {
+                let why = "say what gives its password: password_file = \"/path\" or password_command = \
+                           \"program argument\"";
+                return Err(self.wrong(&key, why));
+            }
+        };
+        Ok(ConfiguredRepository {
+            name: name.into(),
+            location: self.location(&location_key, &text)?,
+            password,
+            settings: self.store_settings(name, written)?,
+        })
+    }
+
+    fn first_line(&self, key: &[&str], path: &Path) -> Result<String, KeyError> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| self.wrong(key, format!("{} cannot be read: {error}", path.display())))?;
+        match text.lines().next().map(str::trim) {
+            Some(line) if !line.is_empty() => Ok(line.into()),
+            _ => Err(self.wrong(key, format!("the first line of {} names no location", path.display()))),
+        }
+    }
+
+    fn location(&self, key: &[&str], text: &str) -> Result<Location, KeyError> {
+        let text = match text.starts_with('~') {
+            true => self.path(key, text)?.to_string_lossy().into_owned(),
+            false => text.to_owned(),
+        };
+        // What is relative to something shows, because nothing is.
+        let location =
+            Location::parse(&text, Path::new("")).map_err(|error| self.wrong(key, error.to_string()))?;
+        match location.as_folder() {
+            Some(folder) if !folder.is_absolute() => {
+                Err(self.wrong(key, format!("{text:?} is no absolute path; write it from / or from ~/ on")))
+            }
+            _ => Ok(location),
+        }
+    }
+
+    fn store_settings(&self, name: &str, written: &WrittenRepository) -> Result<StoreSettings, KeyError> {
+        let mut settings = settings_from_variables();
+        for (option, value) in &written.options {
+            let key = ["repositories", name, "options", option];
+            if is_secret(option) {
+                let why = "secrets do not stand in the configuration; put it into the store's usual variable, \
+                           such as AWS_SECRET_ACCESS_KEY";
+                return Err(self.wrong(&key, why));
+            }
+            settings = with_option(settings, option, &value.0)
+                .map_err(|wanted| self.wrong(&key, format!("it takes {wanted}")))?;
+        }
+        Ok(settings)
+    }
+
+    fn item(&self, name: &str, written: &WrittenItem, repositories: &[&str]) -> Result<Item, KeyError> {
+        let at = |last: &'static str| ["items", name, last];
+        if written.paths.0.is_empty() {
+            return Err(self.wrong(&at("paths"), "say what is backed up: paths = [\"/path\"]"));
+        }
+        let mut paths = Vec::new();
+        for text in &written.paths.0 {
+            let path = self.path(&at("paths"), text)?.into_os_string().into_string();
+            paths.push(path.map_err(|_| self.wrong(&at("paths"), "the home folder's name is not UTF-8"))?);
+        }
+        let repository = match (&written.repository, repositories) {
+            (Some(name), known) if known.contains(&name.as_str()) => name.clone(),
+            (Some(name), known) => {
+                let meant = did_you_mean(name, known.iter().copied());
+                let why = format!("there is no repository {name}{meant}");
+                return Err(self.wrong(&at("repository"), why));
+            }
+            (None, [only]) => (*only).to_owned(),
+            (None, known) => {
+                let why = format!("say into which repository: {}", known.join(", "));
+                return Err(self.wrong(&at("repository"), why));
+            }
+        };
+        let item = Item {
+            id: ItemId(name.into()),
+            source: ItemSource::Files(FilesItem { paths, excludes: written.excludes.0.clone() }),
+            repository,
+            schedule: self.schedule(name, written)?,
+            enabled: written.enabled,
+            tags: written.tags.0.clone(),
+        };
+        ensure_valid(&item).map_err(|refusal| self.wrong(&["items", name], refusal.to_string()))?;
+        Ok(item)
+    }
+
+    /// Zone and jitter are checked also where no schedule uses them yet.
+    fn schedule(&self, name: &str, written: &WrittenItem) -> Result<Option<ScheduleText>, KeyError> {
+        let jitter_key = ["items", name, "jitter"];
+        let jitter_seconds = match written.jitter {
+            None => None,
+            Some(Span(span)) => {
+                Some(u32::try_from(span.as_secs()).map_err(|_| self.wrong(&jitter_key, "it is too long"))?)
+            }
+        };
+        let text = ScheduleText {
+            spec: written.schedule.clone().unwrap_or_else(|| "daily 00:00".into()),
+            time_zone: written.time_zone.clone().unwrap_or_else(|| machine_zone().name().into()),
+            jitter_seconds,
+        };
+        if let Err(error) = Schedule::parse(&text) {
+            let last = match error {
+                ScheduleError::TimeZoneEmpty | ScheduleError::TimeZoneUnknown { .. } => "time_zone",
+                ScheduleError::JitterTooLong { .. } => "jitter",
+                _ => "schedule",
+            };
+            return Err(self.wrong(&["items", name, last], error.to_string()));
+        }
+        Ok(written.schedule.is_some().then_some(text))
+    }
+}
+
+/// Whether a URL has a password before its host.
+fn holds_password(location: &str) -> bool {
+    let Some((_, rest)) = location.split_once("://") else { return false };
+    let authority = rest.split('/').next().unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(login, _)| login.contains(':'))
+}
+
+/// Whether an option of a store is a secret by its name.
+fn is_secret(option: &str) -> bool {
+    let option = option.to_lowercase();
+    ["secret", "token", "password", "sas_", "service_account_key"].iter().any(|word| option.contains(word))
+        || ["account_key", "storage_key", "master_key", "sas_token"].iter().any(|word| option.ends_with(word))
+        || matches!(option.as_str(), "access_key" | "azure_storage_access_key" | "sas_key")
+}

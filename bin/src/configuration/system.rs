@@ -1,0 +1,67 @@
+//! From the configuration to an actor system's settings, and to what the names in items stand for.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use keepwell_actors::Settings;
+use keepwell_actors::runner::{Places, Runner};
+use keepwell_engine::clock::SystemClock;
+use keepwell_engine::error::Error;
+use keepwell_engine::repository::RepositoryAddress;
+use keepwell_engine::store::Location;
+use keepwell_messages::ErrorClass;
+
+use super::{Configuration, ConfiguredRepository, DEFAULT_REPOSITORY};
+use crate::cli::GlobalOptions;
+use crate::default_repository::DefaultRepository;
+use crate::exit::Failure;
+use crate::password::{self, PasswordSource};
+use crate::repository::{settings_from_variables, with_typed_options};
+use crate::verbs::version::PROGRAM_VERSION;
+
+impl Configuration {
+    /// The settings of a system whose journal lives in `journal`.
+    pub fn settings(&self, journal: &Path, runner: Arc<dyn Runner>) -> Settings {
+        Settings {
+            items: self.items.clone(),
+            limits: self.limits.clone(),
+            retries: self.retries,
+            hang_after: self.hang_after,
+            ..Settings::new(journal, runner)
+        }
+    }
+
+    /// What the names of repositories stand for. `-o` and `--compression` count for all of them.
+    pub fn places(&self, options: &GlobalOptions) -> Result<Places, Failure> {
+        let places = Places::new(Arc::new(SystemClock), PROGRAM_VERSION);
+        let mut places = places.compression(options.compression.into());
+        for root in &self.restore_roots {
+            places = places.restore_root(root);
+        }
+        for repository in self.all_repositories()? {
+            let ConfiguredRepository { name, location, password, settings } = repository;
+            let settings = with_typed_options(settings, options)?;
+            let password = Arc::new(move || {
+                let gave = password::read_unattended(&password);
+                // As a wrong one: another attempt would fail in the same way.
+                let class = ErrorClass::Credentials;
+                gave.map_err(|failure| Error::Foreign { class, why: failure.message().into() })
+            });
+            places = places.repository(name, RepositoryAddress { location, settings, password });
+        }
+        Ok(places)
+    }
+
+    fn all_repositories(&self) -> Result<Vec<ConfiguredRepository>, Failure> {
+        if !self.repositories.is_empty() {
+            return Ok(self.repositories.clone());
+        }
+        let default = DefaultRepository::locate()?;
+        Ok(vec![ConfiguredRepository {
+            name: DEFAULT_REPOSITORY.into(),
+            location: Location::folder(default.repository()),
+            password: PasswordSource::File(default.password_file().into()),
+            settings: settings_from_variables(),
+        }])
+    }
+}

@@ -1,0 +1,194 @@
+//! The configuration as it is written: its keys, and nothing decided yet. An unknown key is an error.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+
+use crate::quantities::parse_duration;
+
+/// All of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Written {
+    /// Where the journal lives, in `journal/` beneath.
+    pub data_folder: Option<String>,
+    /// Backups that run at once.
+    pub max_concurrent_tasks: Option<u32>,
+    /// Backups that run at once into one repository that does not say itself.
+    pub max_tasks_per_repository: Option<u32>,
+    /// When a worker is given up that shows no sign of work.
+    pub hang_after: Option<Span>,
+    /// Folders below which restores may write.
+    pub restore_roots: Words,
+    /// What follows a failed attempt.
+    pub retry: WrittenRetry,
+    /// Where backups go, by name.
+    pub repositories: BTreeMap<String, WrittenRepository>,
+    /// What is backed up, by name.
+    pub items: BTreeMap<String, WrittenItem>,
+}
+
+/// What follows a failed attempt.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WrittenRetry {
+    /// Attempts after the first.
+    pub max_retries: Option<u32>,
+    /// The wait before the first of them, which doubles.
+    pub base_delay: Option<Span>,
+    /// The same after the store could not be reached.
+    pub network_delay: Option<Span>,
+}
+
+/// Where backups go.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WrittenRepository {
+    /// A path, or a URL without a password in it.
+    pub location: Option<String>,
+    /// A file whose first line is the location, for one with a password in it.
+    pub location_file: Option<String>,
+    /// A file that holds the password.
+    pub password_file: Option<String>,
+    /// A command that prints it.
+    pub password_command: Option<String>,
+    /// Backups that run at once into it.
+    pub max_tasks: Option<u32>,
+    /// Options of the store, as `-o` takes them.
+    pub options: BTreeMap<String, Scalar>,
+}
+
+/// What is backed up.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WrittenItem {
+    /// Files and folders.
+    pub paths: Words,
+    /// Patterns of what is left out.
+    pub excludes: Words,
+    /// The name of a repository.
+    pub repository: Option<String>,
+    /// When, if by itself.
+    pub schedule: Option<String>,
+    /// The zone whose civil time the schedule is in.
+    pub time_zone: Option<String>,
+    /// A task starts at most so long after its due time.
+    pub jitter: Option<Span>,
+    /// Whether the schedule counts.
+    pub enabled: bool,
+    /// Tags of its snapshots.
+    pub tags: Words,
+}
+
+impl Default for WrittenItem {
+    fn default() -> Self {
+        Self {
+            paths: Words::default(),
+            excludes: Words::default(),
+            repository: None,
+            schedule: None,
+            time_zone: None,
+            jitter: None,
+            enabled: true,
+            tags: Words::default(),
+        }
+    }
+}
+
+/// A duration, as `"30s"` or `"1h30m"`.
+#[derive(Clone, Copy, Debug)]
+pub struct Span(pub Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SpanVisitor;
+
+        impl Visitor<'_> for SpanVisitor {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration with its unit in quotes, as \"30s\", \"5m\" or \"1h30m\"")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
+                parse_duration(text).map(Span).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(SpanVisitor)
+    }
+}
+
+/// One text, or a list of them.
+#[derive(Clone, Debug, Default)]
+pub struct Words(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WordsVisitor;
+
+        impl<'de> Visitor<'de> for WordsVisitor {
+            type Value = Words;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of texts, as [\"one\", \"two\"]")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Words, E> {
+                Ok(Words(vec![text.into()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Words, A::Error> {
+                let mut words = Vec::new();
+                while let Some(word) = list.next_element()? {
+                    words.push(word);
+                }
+                Ok(Words(words))
+            }
+        }
+
+        deserializer.deserialize_any(WordsVisitor)
+    }
+}
+
+/// A text, a number or a truth value, as text.
+#[derive(Clone)]
+pub struct Scalar(pub String);
+
+/// It may be a secret.
+impl fmt::Debug for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ScalarVisitor;
+
+        impl Visitor<'_> for ScalarVisitor {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a number, true or false")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar(text.into()))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string()))
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+        }
+
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}

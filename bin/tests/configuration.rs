@@ -1,0 +1,132 @@
+//! What is wrong in `keepwell.toml` or in a variable is told with its place, its key, and what to write.
+
+mod support;
+
+use support::{User, ended};
+
+const ITEM: &str = "[items.docs]\npaths = [\"/data\"]\nschedule = \"daily 02:00\"\n";
+const REPOSITORY: &str = "[repositories.cellar]\nlocation = \"/r\"\npassword_file = \"/p\"\n";
+
+#[test]
+fn each_mistake_names_the_file_the_key_and_what_to_write() {
+    let user = User::new();
+    for (text, key, said) in [
+        ("max_concurent_tasks = 3", "max_concurent_tasks", "did you mean max_concurrent_tasks?"),
+        ("[items.docs]\npaths = [\"/d\"]\nschedul = \"x\"", "items.docs.schedul", "did you mean schedule?"),
+        ("[retry]\nmax_retrys = 3", "retry.max_retrys", "did you mean max_retries?"),
+        ("colour = \"red\"", "colour", "there are data_folder"),
+        ("max_concurrent_tasks = 0", "max_concurrent_tasks", "1 to 64"),
+        ("max_concurrent_tasks = \"three\"", "max_concurrent_tasks", "a whole number"),
+        ("hang_after = 30", "hang_after", "\"5m\""),
+        ("hang_after = \"30\"", "hang_after", "write 90s"),
+        ("hang_after = \"1s\"", "hang_after", "shorter than a minute"),
+        ("maxRetries = 3\n[retry]\nmax_retries = 3", "maxRetries", "given twice"),
+        ("restore_roots = [\"here\"]", "restore_roots", "from / or from ~/"),
+        ("[items.docs]", "items.docs.paths", "paths = ["),
+        ("[items.docs]\npaths = [\"relative\"]", "items.docs.paths", "no absolute path"),
+        ("[items.docs]\npaths = [\"/d\"]\nenabled = \"maybe\"", "items.docs.enabled", "a boolean"),
+        ("[items.docs]\npaths = [\"/d\"]\nschedule = \"dayly 02:00\"", "items.docs.schedule", "daily 02:00"),
+        ("[items.docs]\npaths = [\"/d\"]\nschedule = \"0 0 30 2 *\"", "items.docs.schedule", "never fires"),
+        ("[items.docs]\npaths = [\"/d\"]\ntime_zone = \"Berlin\"", "items.docs.time_zone", "Europe/Berlin"),
+        ("[items.docs]\npaths = [\"/d\"]\njitter = \"2d\"", "items.docs.jitter", "too long"),
+        ("[items.docs]\npaths = [\"/d\"]\nrepository = \"celar\"", "items.docs.repository", "no repository"),
+        ("[items.\"a/b\"]\npaths = [\"/d\"]", "items.a/b", "holds no '/'"),
+        ("[repositories.r]\npassword_file = \"/p\"", "repositories.r", "location ="),
+        ("[repositories.r]\nlocation = \"/r\"", "repositories.r", "password_command ="),
+        (
+            "[repositories.r]\nlocation = \"r\"\npassword_file = \"/p\"",
+            "repositories.r.location",
+            "no absolute",
+        ),
+        (
+            "[repositories.r]\nlocation = \"s4://b\"\npassword_file = \"/p\"",
+            "repositories.r.location",
+            "s3, gs",
+        ),
+        ("items = 3", "items", "a table"),
+        ("\"a[999999999]\" = 3", "a[999999999]", "no such key"),
+    ] {
+        let file = user.write("k.toml", text);
+        let ran = user.run(["simulate", "--config", "k.toml"]);
+        assert_eq!(ran.code, Some(1), "{text}");
+        let place = format!("{}: {key}: ", file.display());
+        assert!(ran.err.contains(&place), "{text}: {}", ran.err);
+        assert!(ran.err.contains(said), "{text}: {}", ran.err);
+    }
+    user.write("k.toml", "items = [");
+    let ran = user.run(["simulate", "--config", "k.toml"]);
+    assert!(ran.err.contains("k.toml: TOML parse error at line 1, column"), "{}", ran.err);
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+}
+
+#[test]
+fn secrets_in_the_configuration_are_refused_and_not_repeated() {
+    let user = User::new();
+    for (text, key, said) in [
+        ("location = \"/r\"\npassword = \"hush\"", "password", "password_file ="),
+        ("location = \"/r\"\nPassword = \"hush\"", "Password", "password_file ="),
+        ("location = \"https://ada:hush@host/r\"\npassword_file = \"/p\"", "location", "location_file ="),
+        (
+            "location = \"s3://b\"\npassword_file = \"/p\"\noptions = { secret_access_key = \"hush\" }",
+            "options.secret_access_key",
+            "AWS_SECRET_ACCESS_KEY",
+        ),
+        ("location = \"/r\"\npassword_file = [\"hush\"]", "password_file", "should be"),
+    ] {
+        user.write("k.toml", &format!("[repositories.r]\n{text}\n{ITEM}"));
+        let ran = user.run(["simulate", "--config", "k.toml"]);
+        assert_eq!(ran.code, Some(1), "{text}");
+        assert!(ran.err.contains(&format!("repositories.r.{key}: ")), "{text}: {}", ran.err);
+        assert!(ran.err.contains(said), "{text}: {}", ran.err);
+        assert!(!ran.err.contains("hush"), "{text}: {}", ran.err);
+    }
+}
+
+#[test]
+fn variables_stand_over_the_file_and_are_named_in_errors() {
+    let user = User::new();
+    user.write("k.toml", &format!("{REPOSITORY}{ITEM}"));
+    for (variable, value, code, said) in [
+        ("KEEPWELL__ITEMS__DOCS__SCHEDULE", "never", 1, "the variable KEEPWELL__ITEMS__DOCS__SCHEDULE: "),
+        ("KEEPWELL__ITEMS__DOCS__SCHEDUL", "never", 1, "did you mean schedule?"),
+        ("KEEPWELL__MAX_CONCURRENT_TASKS", "many", 1, "a whole number"),
+        ("KEEPWELL__REPOSITORIES__CELLAR__PASSWORD", "hush", 1, "password_command"),
+        ("KEEPWELL__A[9999999999]", "1", 1, "no such key"),
+        ("KEEPWELL__MAX_CONCURRENT_TASKS", "2", 0, "docs"),
+        ("KEEPWELL__ITEMS__DOCS__ENABLED", "false", 0, "disabled"),
+        ("KEEPWELL__ITEMS__DOCS__SCHEDULE", "every 1d", 0, "docs"),
+        ("KEEPWELL_PASSWORD", "hush", 0, "docs"),
+    ] {
+        let mut command =
+            user.command(["simulate", "--config", "k.toml", "--from", "2026-01-01", "--for", "2d"]);
+        command.env(variable, value);
+        let ran = ended(command);
+        assert_eq!(ran.code, Some(code), "{variable}={value}: {}", ran.err);
+        let heard = if code == 0 { &ran.out } else { &ran.err };
+        assert!(heard.contains(said), "{variable}={value}: {heard}");
+        assert!(!ran.err.contains("hush"), "{variable}: {}", ran.err);
+    }
+}
+
+#[test]
+fn other_spellings_of_settings_mean_the_same() {
+    let user = User::new();
+    user.write("k.toml", &format!("maxConcurrentTasks = 1\nmaxRetries = 0\nbaseDelay = 1000\n{ITEM}"));
+    let simulate = |more: &[&str]| {
+        let usual = ["simulate", "--config", "k.toml", "--from", "2026-01-01", "--for", "2d", "--json"];
+        user.run(usual.iter().chain(more))
+    };
+    let ran = simulate(&["--fail", "100%"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let told = support::messages(&ran.out);
+    let tasks: Vec<_> = told.iter().filter(|line| line["message_type"] == "task").collect();
+    assert!(!tasks.is_empty());
+    for task in tasks {
+        assert_eq!((&task["attempts"], &task["end"]), (&1.into(), &"failed".into()), "{task}");
+    }
+    user.write(
+        "k.toml",
+        &format!("[retry]\nbaseDelay = 30000\nnetworkDelay = 60000\nmaxRetries = 3\n{ITEM}"),
+    );
+    assert_eq!(simulate(&[]).code, Some(0));
+}
