@@ -7,9 +7,14 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::Arc;
 
+use keepwell_actors::runner::{EngineRunner, Places};
+use keepwell_actors::{Handle, Keepwell, Settings};
+use keepwell_engine::clock::SystemClock;
 use keepwell_engine::control::Control;
-use keepwell_engine::repository::{Repository, RepositoryOptions, Session};
+use keepwell_engine::job::Engine;
+use keepwell_engine::repository::{Repository, RepositoryAddress, RepositoryOptions, Session};
 use keepwell_engine::store::{Location, StoreSettings};
+use keepwell_messages::{FilesItem, Item, ItemSource, PauseAllBackups, ResumeAllBackups, SetItem};
 use serde_json::Value;
 use support::{PASSWORD, Ran, User, ended, messages, same};
 
@@ -283,4 +288,65 @@ fn a_damaged_journal_is_moved_aside_and_told_of() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.err.contains("the journal was damaged") && ran.err.contains("moved to"), "{}", ran.err);
     assert_eq!(ran.err.lines().count(), 1, "told once: {}", ran.err);
+}
+
+/// Does something with the user's journal, as another process does that has items of its own in its file.
+fn with_journal(user: &User, items: Vec<Item>, act: impl AsyncFnOnce(&Handle)) {
+    let address = RepositoryAddress {
+        location: Location::folder(user.repository()),
+        settings: StoreSettings::default(),
+        password: Arc::new(|| Ok(PASSWORD.to_owned().into())),
+    };
+    let places = Places::new(Arc::new(SystemClock), "test").repository("cellar", address);
+    let runner = Arc::new(EngineRunner::new(Engine::new(RepositoryOptions::default()), places));
+    let journal = user.path(".local/share/keepwell/journal");
+    let settings = Settings { items, ..Settings::new(journal, runner) };
+    actix_rt::System::new().block_on(async {
+        let handle = Keepwell::start(settings).await.unwrap();
+        act(&handle).await;
+        handle.shutdown().await;
+    });
+}
+
+fn item_of(user: &User, name: &str) -> Item {
+    let paths = vec![user.path("data").to_str().unwrap().to_owned()];
+    Item {
+        id: name.into(),
+        source: ItemSource::Files(FilesItem { paths, excludes: Vec::new() }),
+        repository: "cellar".into(),
+        schedule: None,
+        enabled: true,
+        tags: Vec::new(),
+    }
+}
+
+#[test]
+fn items_of_the_journal_are_backed_up_too_but_none_that_a_configuration_had_once() {
+    let user = user_with("");
+    with_journal(&user, vec![item_of(&user, "once")], async |handle| {
+        handle.ask(SetItem { item: item_of(&user, "by-command") }).await.unwrap();
+    });
+    let ran = user.run(["run", "by-command"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    for (name, said) in [("once", "there is no item once"), ("by-comand", "did you mean by-command?")] {
+        let ran = user.run(["run", name]);
+        assert_eq!(ran.code, Some(1), "{name}: {}", ran.err);
+        assert!(ran.err.contains(said), "{name}: {}", ran.err);
+    }
+    assert_eq!(snapshots(&user).len(), 1);
+}
+
+#[test]
+fn while_everything_is_paused_nothing_starts_and_that_is_said() {
+    let user = user_with("");
+    with_journal(&user, Vec::new(), async |handle| {
+        handle.ask(PauseAllBackups {}).await.unwrap();
+    });
+    let ran = user.run(["run", "documents"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.contains("everything is paused"), "{}", ran.err);
+    with_journal(&user, Vec::new(), async |handle| {
+        handle.ask(ResumeAllBackups {}).await.unwrap();
+    });
+    assert_eq!(user.run(["run", "documents"]).code, Some(0));
 }
