@@ -22,7 +22,7 @@ use crate::quantities::{parse_duration, parse_time, shown_duration};
 const SEED: u64 = 1;
 /// Ten years. A daily item has 3650 lines by then.
 const PERIOD_MAX: Duration = Duration::from_secs(3660 * 86_400);
-/// A backup that takes longer than a month is not simulated, it is prayed for.
+/// Far beyond what a schedule could keep up with.
 const DURATION_MAX: Duration = Duration::from_secs(31 * 86_400);
 
 /// Options of `simulate`.
