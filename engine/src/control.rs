@@ -1,7 +1,7 @@
 //! Pause, resume and cancel: one handle that every stage looks at between chunks.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -24,7 +24,10 @@ struct Shared {
     state: AtomicU8,
     lock: Mutex<()>,
     changed: Condvar,
+    listener: OnceLock<Listener>,
 }
+
+type Listener = Box<dyn Fn() + Send + Sync>;
 
 impl Control {
     /// A control whose job runs.
@@ -51,6 +54,13 @@ impl Control {
     /// has read: for one that does not answer and that another attempt is to take over from.
     pub fn fence(&self) {
         self.end(FENCED);
+    }
+
+    /// Has `listener` called after every change, on the thread that made it: for a job that has no thread to
+    /// block. A control has one listener; a second one is not taken.
+    pub fn listen(&self, listener: impl Fn() + Send + Sync + 'static) {
+        // A job listens once, when it begins.
+        let _ = self.shared.listener.set(Box::new(listener));
     }
 
     /// Whether the job is paused now.
@@ -101,13 +111,20 @@ impl Control {
     fn end(&self, state: u8) {
         let _guard = self.shared.lock.lock();
         self.shared.state.fetch_max(state, Ordering::AcqRel);
+        self.tell();
+    }
+
+    fn tell(&self) {
         self.shared.changed.notify_all();
+        if let Some(listener) = self.shared.listener.get() {
+            listener();
+        }
     }
 
     fn change(&self, from: u8, to: u8) {
         let _guard = self.shared.lock.lock();
         // A cancelled job stays cancelled, so only the expected state is left.
         let _ = self.shared.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
-        self.shared.changed.notify_all();
+        self.tell();
     }
 }

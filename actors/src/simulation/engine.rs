@@ -15,13 +15,14 @@ use keepwell_engine::repository::Recovered;
 use keepwell_engine::restore::RestoreOutcome;
 use keepwell_messages::{ErrorClass, Progress, Stage, TaskId, TaskKind};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep};
 
 use crate::runner::Attempt;
 
-/// A job looks at its reins at least this often: as often as needed for a cancel to be noticed in time.
-const STEP_MAX: Duration = Duration::from_secs(2);
+/// A job tells its progress some twenty times, in steps no shorter and no longer than these.
+const STEP_MIN: Duration = Duration::from_secs(2);
+const STEP_MAX: Duration = Duration::from_secs(60);
 
 /// What an attempt meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +134,10 @@ impl JobEngine for SimulatedEngine {
             // Taken off the list also when the whole process is dropped.
             let _listed = Listed { engine: engine.clone(), number };
             let SimulatedEngine { store, courses, .. } = engine;
-            let job = SimulatedJob { store, courses, attempt, course, control, sink };
+            let changed = Arc::new(Notify::new());
+            let told = changed.clone();
+            control.listen(move || told.notify_one());
+            let job = SimulatedJob { store, courses, attempt, course, control, changed, sink };
             let outcome = job.run().await;
             job.sink.ended(outcome.unwrap_or_else(JobOutcome::Failed));
         });
@@ -157,6 +161,8 @@ struct SimulatedJob {
     attempt: Attempt,
     course: Course,
     control: Control,
+    /// Told when the reins are pulled.
+    changed: Arc<Notify>,
     sink: Arc<dyn JobSink>,
 }
 
@@ -173,8 +179,9 @@ impl SimulatedJob {
             TaskKind::Restore(_) => Stage::Restoring,
         };
         let mut worked = Duration::ZERO;
+        let step = (self.course.works_for / 20).clamp(STEP_MIN, STEP_MAX);
         while worked < self.course.works_for {
-            let step = STEP_MAX.min(self.course.works_for - worked);
+            let step = step.min(self.course.works_for - worked);
             self.step(step).await?;
             worked += step;
             self.tell(stage, worked);
@@ -193,17 +200,28 @@ impl SimulatedJob {
 
     async fn hang(&self, longer: Duration) {
         while !self.control.is_cancelled() {
-            sleep(STEP_MAX).await;
+            self.changed.notified().await;
         }
         sleep(longer).await;
     }
 
+    /// Works for so long, pauses not counted.
     async fn step(&self, step: Duration) -> Result<()> {
-        sleep(step).await;
-        while self.control.is_paused() {
-            sleep(STEP_MAX).await;
+        let mut left = step;
+        loop {
+            if self.control.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            if self.control.is_paused() {
+                self.changed.notified().await;
+                continue;
+            }
+            let began = Instant::now();
+            tokio::select! {
+                () = sleep(left) => return Ok(()),
+                () = self.changed.notified() => left = left.saturating_sub(began.elapsed()),
+            }
         }
-        if self.control.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     async fn end_well(&self) -> Result<JobOutcome> {
@@ -216,7 +234,7 @@ impl SimulatedJob {
             }));
         }
         let Attempt { task, attempt, .. } = self.attempt;
-        let id = Id::of(format!("{task}/{attempt}/{:?}", tokio::time::Instant::now()).as_bytes());
+        let id = Id::of(format!("{task}/{attempt}/{:?}", Instant::now()).as_bytes());
         let (sender, answer) = oneshot::channel();
         self.courses.sealing(&self.attempt);
         self.sink.ask_to_store(id, Box::new(move |answer| drop(sender.send(answer))));

@@ -131,6 +131,7 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
 
 fn options(arguments: &Arguments) -> Result<RestoreOptions, Failure> {
     Ok(RestoreOptions {
+        beneath: None,
         include: patterns(&arguments.include, &arguments.include_file, &arguments.iinclude)?,
         exclude: patterns(&arguments.exclude, &arguments.exclude_file, &arguments.iexclude)?,
         overwrite: arguments.overwrite.into(),
