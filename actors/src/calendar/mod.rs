@@ -122,11 +122,9 @@ impl Calendar {
         {
             return Err(Refusal::ItemOfConfigurationFile(item.id));
         }
-        // A clock that was set back must not bring back what was dealt with.
-        let covered = before.map_or(now, |kept| kept.covered_until.max(now));
         let same_schedule = before.filter(|kept| kept.item.schedule == item.schedule);
         let (anchor, covered_until) =
-            same_schedule.map_or((now, covered), |kept| (kept.anchor, kept.covered_until));
+            same_schedule.map_or((now, now), |kept| (kept.anchor, kept.covered_until));
         let id = item.id.clone();
         let kept = KeptItem { item, owner, anchor, covered_until };
         let timetable = self.timetable(&kept).map_err(|error| Refusal::Invalid(error.to_string()))?;
