@@ -77,9 +77,10 @@ mod task_creation_and_lifecycle {
             }
             life.ask(PauseBackup { task: Some(tasks[1]) }).await;
             life.pass(5).await;
-            let found = [tasks[0], tasks[1], tasks[2], tasks[5]];
+            // The one that runs comes last: its slot goes to the next that waits.
+            let found = [tasks[5], tasks[2], tasks[1], tasks[0]];
             use TaskState::{Cancelled, Paused, Pending, Running};
-            for (task, state) in found.into_iter().zip([Running, Paused, Pending, Pending]) {
+            for (task, state) in found.into_iter().zip([Pending, Pending, Paused, Running]) {
                 assert_eq!(life.state(task).await, state);
                 assert_eq!(life.ask(CancelTask { task }).await.state, Cancelled);
                 let again = life.refused(CancelTask { task }).await;
