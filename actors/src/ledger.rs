@@ -6,8 +6,9 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use keepwell_messages::{Failure, Refusal};
 
 use crate::hub::Hub;
@@ -18,13 +19,19 @@ pub(crate) type Then<A> = Box<dyn FnOnce(&mut A, &mut Context<A>, Result<(), Ref
 
 type Fate = Result<Committed, JournalError>;
 
+/// How long after a failure to write it is tried again: a disk that is full stays so for a while.
+pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
 /// An actor that has a ledger.
 pub(crate) trait Keeper: Actor<Context = Context<Self>> {
     /// Its ledger.
     fn ledger(&mut self) -> &mut Ledger<Self>;
 
-    /// A write failed and everything after it was told so: the actor's state is ahead of the journal's.
-    fn fell_behind(&mut self, context: &mut Context<Self>, why: Failure);
+    /// Whether it is to end.
+    fn is_retiring(&self) -> bool;
+
+    /// Reads its state again, in place: what a restart would do, without the death.
+    fn read_again(&mut self, context: &mut Context<Self>);
 }
 
 /// See the module.
@@ -120,7 +127,19 @@ impl<A: Keeper> Ledger<A> {
             then(actor, context, fate.clone().map_err(Refusal::Journal));
         }
         if let Some(why) = failed.filter(|_| actor.ledger().is_idle()) {
-            actor.fell_behind(context, why);
+            Self::fall_behind(actor, context, &why);
+        }
+    }
+
+    /// A write failed and everything after it was told so: the actor's state is ahead of the journal's. Until
+    /// it is read again every command is refused with the reason, and what workers tell is told again.
+    fn fall_behind(actor: &mut A, context: &mut Context<A>, why: &Failure) {
+        tracing::error!(why = why.why, "the journal could not be written; what was decided is undone");
+        if actor.is_retiring() {
+            // The next start takes what is unfinished for a crash, and catches up.
+            context.stop();
+        } else {
+            context.run_later(AGAIN_AFTER, A::read_again);
         }
     }
 }

@@ -20,6 +20,9 @@ use crate::schedule::ClockReading;
 use crate::supervision::Faults;
 use crate::task_ids::TaskIds;
 
+/// The wall clock is looked at this often while something waits for its time: a jump is noticed within a minute.
+pub(crate) const CLOCK_LOOK_EVERY: Duration = Duration::from_secs(60);
+
 /// See the module.
 pub(crate) struct Setup {
     pub(crate) runner: Arc<dyn Runner>,

@@ -15,10 +15,9 @@ mod workers;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
-use keepwell_messages::{CommandId, Failure, ItemId, LatestEnd, Refusal, Reply, TaskId};
+use keepwell_messages::{CommandId, ItemId, LatestEnd, Refusal, Reply, TaskId};
 
 pub use messages::{
     Ask, CancelItem, CreateTask, CreateTasks, ItemTask, ItemTasks, WorkerEnded, WorkerProgress,
@@ -29,7 +28,7 @@ use crate::board::{Board, Decision};
 use crate::journal::Journal;
 use crate::ledger::{Keeper, Ledger};
 use crate::schedule::{ClockJump, ClockReading, jump_between, timer_for};
-use crate::setup::Setup;
+use crate::setup::{CLOCK_LOOK_EVERY, Setup};
 use crate::supervision::{Retire, Stable, Watched};
 use crate::task::{TaskActor, WorkerId};
 
@@ -41,12 +40,6 @@ pub(crate) const WORKERS_MAX: usize = 1024;
 /// Answers of commands that are known without asking the journal: a command is sent again within moments,
 /// when the manager died over it.
 const SERVED_KEPT: usize = 4096;
-
-/// The wall clock is looked at this often while something waits for its time.
-const CLOCK_LOOK_EVERY: Duration = Duration::from_secs(60);
-
-/// How long after a failure to write it is tried again: a disk that is full stays so for a while.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct ManagerActor {
@@ -144,16 +137,12 @@ impl Keeper for ManagerActor {
         &mut self.ledger
     }
 
-    /// Reads everything again, in place: what a restart would do, without the death.
-    fn fell_behind(&mut self, context: &mut Context<Self>, why: Failure) {
-        tracing::error!(why = why.why, "the journal could not be written; what was decided is undone");
-        if self.retiring {
-            // The next start takes what is unfinished for a crash, and catches up.
-            context.stop();
-            return;
-        }
-        // Until then every command is refused with the reason, and what workers tell is told again.
-        context.run_later(AGAIN_AFTER, Self::read_again);
+    fn is_retiring(&self) -> bool {
+        self.retiring
+    }
+
+    fn read_again(&mut self, context: &mut Context<Self>) {
+        self.begin_again(context);
     }
 }
 

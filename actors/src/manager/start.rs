@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{ManagerActor, SERVED_KEPT, Served};
 use crate::board::{Board, Decision, EndCounts, Generation, Kept, KeptTask};
 use crate::journal::{self, Batch, Journal, JournalError, TaskRecord};
-use crate::ledger::Ledger;
+use crate::ledger::{AGAIN_AFTER, Ledger};
 use crate::setup::{Setup, ask_journal};
 use crate::supervision::{Stable, Watched};
 use crate::task::{Cancel, GetState, Pause, Resume, TaskActor, WorkerId};
@@ -169,7 +169,7 @@ impl ManagerActor {
     }
 
     /// Begins again in place.
-    pub(super) fn read_again(&mut self, context: &mut Context<Self>) {
+    pub(super) fn begin_again(&mut self, context: &mut Context<Self>) {
         if self.retiring {
             context.stop();
             return;
@@ -185,7 +185,7 @@ impl ManagerActor {
             }
             Err(error) => {
                 tracing::warn!(%error, "the journal cannot be read again yet");
-                context.run_later(super::AGAIN_AFTER, Self::read_again);
+                context.run_later(AGAIN_AFTER, Self::begin_again);
             }
         }));
     }

@@ -11,7 +11,7 @@ use keepwell_messages::{
 use super::SchedulerActor;
 use crate::calendar::KeptItem;
 use crate::journal::{Batch, ItemRecord, Write};
-use crate::ledger::Ledger;
+use crate::ledger::{AGAIN_AFTER, Ledger};
 use crate::manager::{Ask, CancelItem, CreateTask, CreateTasks, ItemTask, ItemTasks};
 use crate::setup::ask_journal;
 use crate::supervision::{Answer, Owed, Unreachable};
@@ -245,7 +245,7 @@ impl SchedulerActor {
                 if !matches!(why, Refusal::Journal(_)) {
                     break;
                 }
-                tokio::time::sleep(super::AGAIN_AFTER).await;
+                tokio::time::sleep(AGAIN_AFTER).await;
             }
         });
     }

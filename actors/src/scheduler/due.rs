@@ -5,11 +5,11 @@ use std::collections::btree_map::Entry;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use keepwell_messages::{ItemId, Refusal, Reply, ScheduleOutcome, TaskMade};
 
+use super::SchedulerActor;
 use super::ask::Change;
-use super::{AGAIN_AFTER, SchedulerActor};
 use crate::calendar::{Due, Wanted};
 use crate::journal::{Batch, Write};
-use crate::ledger::Ledger;
+use crate::ledger::{AGAIN_AFTER, Ledger};
 use crate::manager::{CreateTask, CreateTasks};
 use crate::supervision::Unreachable;
 

@@ -12,26 +12,19 @@ mod start;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle};
-use keepwell_messages::{CommandId, Failure, ItemId, Refusal};
+use keepwell_messages::{CommandId, ItemId, Refusal};
 
 use crate::calendar::{Calendar, Wanted};
 use crate::journal::Journal;
-use crate::ledger::{Keeper, Ledger};
+use crate::ledger::{AGAIN_AFTER, Keeper, Ledger};
 use crate::manager::ManagerActor;
 use crate::schedule::{ClockJump, ClockReading, jump_between, timer_for};
-use crate::setup::Setup;
+use crate::setup::{CLOCK_LOOK_EVERY, Setup};
 use crate::supervision::{Retire, Stable};
 
 pub(crate) use start::StartedScheduler;
-
-/// The wall clock is looked at this often: a jump is noticed within a minute.
-const CLOCK_LOOK_EVERY: Duration = Duration::from_secs(60);
-
-/// How long after a failure it is tried again.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct SchedulerActor {
@@ -109,13 +102,12 @@ impl Keeper for SchedulerActor {
         &mut self.ledger
     }
 
-    fn fell_behind(&mut self, context: &mut Context<Self>, why: Failure) {
-        tracing::error!(why = why.why, "the journal could not be written; what was decided is undone");
-        if self.retiring {
-            context.stop();
-            return;
-        }
-        context.run_later(AGAIN_AFTER, Self::read_again);
+    fn is_retiring(&self) -> bool {
+        self.retiring
+    }
+
+    fn read_again(&mut self, context: &mut Context<Self>) {
+        self.begin_again(context);
     }
 }
 

@@ -10,7 +10,7 @@ use super::SchedulerActor;
 use super::ask::put_item;
 use crate::calendar::{Calendar, KeptItem};
 use crate::journal::{Batch, ItemRecord, Journal, JournalError};
-use crate::ledger::Ledger;
+use crate::ledger::{AGAIN_AFTER, Ledger};
 use crate::manager::{ItemTasks, ManagerActor};
 use crate::setup::{Setup, ask_journal};
 use crate::supervision::Stable;
@@ -118,14 +118,14 @@ impl SchedulerActor {
     }
 
     /// Begins again in place: its state is ahead of the journal's.
-    pub(super) fn read_again(&mut self, context: &mut Context<Self>) {
+    pub(super) fn begin_again(&mut self, context: &mut Context<Self>) {
         if self.retiring {
             context.stop();
             return;
         }
         if self.asking {
             // What becomes of due times that are asked for now must be known first.
-            context.run_later(super::AGAIN_AFTER, Self::read_again);
+            context.run_later(AGAIN_AFTER, Self::begin_again);
             return;
         }
         self.to_ask.clear();
@@ -142,7 +142,7 @@ impl SchedulerActor {
             }
             Err(error) => {
                 tracing::warn!(%error, "the journal cannot be read again yet");
-                context.run_later(super::AGAIN_AFTER, Self::read_again);
+                context.run_later(AGAIN_AFTER, Self::begin_again);
             }
         }));
     }
