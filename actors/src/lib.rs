@@ -23,6 +23,7 @@ mod settings;
 mod setup;
 pub mod simulation;
 mod subscription;
+pub mod suggestion;
 pub mod supervision;
 pub mod task;
 mod task_ids;

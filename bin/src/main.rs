@@ -22,7 +22,6 @@ mod repository;
 mod shell_words;
 mod signals;
 mod snapshot_filter;
-mod suggestion;
 mod verbs;
 
 use std::panic::AssertUnwindSafe;

@@ -18,6 +18,7 @@ use keepwell_engine::source::files::{Excludes, FilesOptions, FilesSource, reposi
 use keepwell_messages::{FilesItem, Item, ItemSource, RestoreRequest, TaskKind};
 
 use super::{Attempt, Workshop};
+use crate::suggestion::nearest;
 
 /// Makes a source of the embedding program's own, a new one for each attempt. Called on the attempt's thread.
 pub type MakeNamedSource = Arc<dyn Fn() -> Result<Box<dyn Source>> + Send + Sync>;
@@ -71,14 +72,16 @@ impl Places {
     }
 
     fn address(&self, name: &str) -> Result<&RepositoryAddress, String> {
-        self.repositories.get(name).ok_or_else(|| match closest(name, self.repositories.keys()) {
-            Some(known) => format!("there is no repository {name}; did you mean {known}?"),
-            None => format!("there is no repository {name} in the configuration"),
+        self.repositories.get(name).ok_or_else(|| {
+            match nearest(name, self.repositories.keys().map(String::as_str)) {
+                Some(known) => format!("there is no repository {name}; did you mean {known}?"),
+                None => format!("there is no repository {name} in the configuration"),
+            }
         })
     }
 
     fn named_source(&self, name: &str) -> Result<&MakeNamedSource, String> {
-        self.sources.get(name).ok_or_else(|| match closest(name, self.sources.keys()) {
+        self.sources.get(name).ok_or_else(|| match nearest(name, self.sources.keys().map(String::as_str)) {
             Some(known) => format!("there is no source {name}; did you mean {known}?"),
             None => format!("there is no source {name} in the configuration"),
         })
@@ -195,13 +198,4 @@ fn files_source(
 
 fn no_firebird(name: &str) -> String {
     format!("this program cannot back up Firebird databases yet, so not {name} either")
-}
-
-/// A known name that is probably meant.
-fn closest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a String> {
-    known
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(distance, known)| *distance <= 2.max(known.len() / 4))
-        .min()
-        .map(|(_, known)| known)
 }

@@ -11,6 +11,7 @@ use keepwell_actors::board::Limits;
 use keepwell_actors::calendar::ensure_valid;
 use keepwell_actors::retry::{Backoff, RetryPolicy};
 use keepwell_actors::schedule::{Schedule, ScheduleError};
+use keepwell_actors::suggestion::did_you_mean;
 use keepwell_engine::store::{Location, StoreSettings};
 use keepwell_messages::{FilesItem, Item, ItemId, ItemSource, ScheduleText};
 use serde::Deserialize;
@@ -20,7 +21,6 @@ use super::written::{Span, Written, WrittenItem, WrittenRepository, WrittenRetry
 use super::{Configuration, ConfiguredRepository, DEFAULT_REPOSITORY, machine_zone};
 use crate::password::PasswordSource;
 use crate::repository::{settings_from_variables, user_folder, with_option};
-use crate::suggestion::did_you_mean;
 
 /// More attempts than these do not end within a lifetime of waiting.
 const RETRIES_MAX: u32 = 100;

@@ -13,7 +13,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use crate::suggestion::nearest;
+use keepwell_actors::suggestion::nearest;
 
 /// What is wrong with one key.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use keepwell_actors::journal::JournalError;
 use keepwell_actors::runner::EngineRunner;
+use keepwell_actors::suggestion::did_you_mean;
 use keepwell_actors::{AskError, Handle, Keepwell, Settings, StartError, Subscription, Told};
 use keepwell_engine::error::Error;
 use keepwell_engine::job::Engine;
@@ -26,7 +27,6 @@ use crate::default_repository::DefaultRepository;
 use crate::exit::{Ended, Ending, Failure};
 use crate::observed_runner::{LatestFailure, ObservedRunner};
 use crate::repository::{Address, NO_LOCK_REFUSED, repository_options};
-use crate::suggestion::did_you_mean;
 use crate::verbs::run_words::RunWords;
 
 /// How soon an interrupt is noticed.
