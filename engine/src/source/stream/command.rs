@@ -24,8 +24,8 @@ use crate::error::{Error, Result, plain_reason};
 /// How much of the end of stderr is kept.
 const STDERR_BYTES_MAX: usize = 64 * 1024;
 
-/// How long a command may take to end after SIGTERM.
-const TERMINATION_GRACE: Duration = Duration::from_secs(5);
+/// How long a command may take to end after SIGTERM: whoever cancels waits for it.
+const TERMINATION_GRACE: Duration = Duration::from_secs(3);
 
 /// How long the rest of stderr is waited for after the exit: a process left behind may hold it open.
 const STDERR_GRACE: Duration = Duration::from_secs(1);
