@@ -193,6 +193,28 @@ fn a_clock_that_is_set_back_runs_nothing_twice_and_lets_retries_wait_no_longer()
 }
 
 #[test]
+fn what_ran_before_the_clock_was_set_back_keeps_its_outcome_when_a_shutdown_ends_a_manual_backup() {
+    let world = World::at("2026-03-01 01:00");
+    world.lay_down("papers", [takes(60), takes(7200), takes(60)]);
+    world.life(async |life| {
+        life.set_item("papers", Some("daily 02:00")).await;
+        life.pass_until("2026-03-01 02:30").await;
+        life.jump(TimeDelta::minutes(-60));
+        life.pass(90).await;
+        life.back_up("papers").await;
+        life.pass_until("2026-03-01 03:00").await;
+        life.handle.shutdown().await;
+    });
+    world.life(async |life| {
+        life.pass_until("2026-03-02 03:00").await;
+        let outcomes = life.outcomes("papers").await;
+        let dues: Vec<String> = outcomes.iter().map(|outcome| outcome.due.to_rfc3339()).collect();
+        assert_eq!(dues, ["2026-03-01T02:00:00+00:00", "2026-03-02T02:00:00+00:00"]);
+        assert!(outcomes.iter().all(|one| matches!(one.outcome, DueOutcome::Ran(_))), "{outcomes:?}");
+    });
+}
+
+#[test]
 fn a_clock_that_showed_a_far_future_for_a_minute_stops_no_schedule() {
     let right = utc("2026-03-01 01:30");
     let check = async |life: &Life| {

@@ -4,11 +4,14 @@
 //! half a batch on purpose, and none may be called outside a transaction.
 
 use chrono::{DateTime, Utc};
-use keepwell_messages::{Event, ItemId, ItemOwner, ScheduleOutcome, Task, TaskId, TaskState};
+use keepwell_messages::{DueOutcome, Event, ItemId, ItemOwner, ScheduleOutcome, Task, TaskId, TaskState};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::value::{self, nanoseconds};
 use super::{Batch, ItemRecord, JournalError, Served, TaskRecord, Write};
+
+/// Outcomes that are looked through for those of one task: a week of one that is due every minute.
+const SKIPPED_MAX: u32 = 10_000;
 
 /// What a batch that was applied changed beside the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +51,11 @@ fn make(connection: &Connection, write: &Write) -> Result<bool, JournalError> {
                 .execute(params![item.0, nanoseconds(*until)?])?;
         }
         Write::Uncover(item, since) => uncover(connection, item, nanoseconds(*since)?)?,
+        Write::UncoverSkipped(item, task) => {
+            if let Some(since) = first_skipped(connection, item, *task)? {
+                uncover(connection, item, nanoseconds(since)?)?;
+            }
+        }
         Write::ForgetOutcomesAfter(item, until) => forget_outcomes_after(connection, item, *until)?,
         Write::PutOutcome(item, outcome) => put_outcome(connection, item, outcome)?,
         Write::Unserve(command) => {
@@ -74,6 +82,25 @@ fn uncover(connection: &Connection, item: &ItemId, since: i64) -> Result<(), Jou
         .prepare_cached("DELETE FROM outcomes WHERE item = ?1 AND due >= ?2")?
         .execute(params![item.0, since])?;
     Ok(())
+}
+
+/// The first due time that was skipped, or missed and counted as made up for, because this task was there.
+fn first_skipped(
+    connection: &Connection,
+    item: &ItemId,
+    task: TaskId,
+) -> Result<Option<DateTime<Utc>>, JournalError> {
+    let mut newest = connection
+        .prepare_cached("SELECT outcome FROM outcomes WHERE item = ?1 ORDER BY due DESC LIMIT ?2")?;
+    let mut rows = newest.query(params![item.0, SKIPPED_MAX])?;
+    let mut first = None;
+    while let Some(row) = rows.next()? {
+        let outcome: ScheduleOutcome = value::decode("an outcome", &row.get::<_, Vec<u8>>(0)?)?;
+        if matches!(outcome.outcome, DueOutcome::Duplicate(of) | DueOutcome::CoveredBy(of) if of == task) {
+            first = Some(outcome.since);
+        }
+    }
+    Ok(first)
 }
 
 fn forget_outcomes_after(

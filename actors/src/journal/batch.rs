@@ -74,6 +74,9 @@ pub enum Write {
     /// The due times of an item from this one on have no outcome after all: what they had is forgotten.
     /// Nothing happens if the item is no more.
     Uncover(ItemId, DateTime<Utc>),
+    /// As [`Write::Uncover`], from the first due time on that was skipped for the sake of this task. Nothing happens
+    /// if there is none.
+    UncoverSkipped(ItemId, TaskId),
     /// What is told of an item's due times after this instant is forgotten; an outcome of several ends with
     /// it. Nothing else changes: the item is put with what it is covered until.
     ForgetOutcomesAfter(ItemId, DateTime<Utc>),

@@ -117,7 +117,7 @@ fn outcome_of(task: &Task, item: Option<&ItemId>, now: DateTime<Utc>) -> Vec<Wri
     let ended_by_shutdown = *end == TaskEnd::Cancelled(CancelReason::Shutdown);
     let Some(missed) = task.trigger.due_times() else {
         // What was due while somebody's own backup ran was skipped for its sake.
-        let skipped = ended_by_shutdown.then(|| Write::Uncover(item.clone(), task.created));
+        let skipped = ended_by_shutdown.then(|| Write::UncoverSkipped(item.clone(), task.id));
         return skipped.into_iter().collect();
     };
     if ended_by_shutdown {

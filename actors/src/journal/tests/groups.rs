@@ -126,6 +126,33 @@ fn due_times_that_are_uncovered_have_no_outcome_and_no_item_is_made_for_them() {
 }
 
 #[test]
+fn only_what_was_skipped_for_a_tasks_sake_and_later_is_uncovered_with_it() {
+    let hour = |hours| now() + TimeDelta::hours(hours);
+    let was = |due, kind: fn(TaskId) -> DueOutcome, task| ScheduleOutcome {
+        outcome: kind(task_id(task)),
+        ..outcome(hour(due))
+    };
+    let outcomes = [
+        was(1, DueOutcome::Ran, 7),
+        was(2, DueOutcome::Duplicate, 8),
+        was(3, DueOutcome::CoveredBy, 9),
+        was(4, DueOutcome::Duplicate, 9),
+        was(5, |_| DueOutcome::Disabled, 0),
+    ];
+    for (task, left) in [(7, vec![5, 4, 3, 2, 1]), (8, vec![1]), (9, vec![2, 1]), (10, vec![5, 4, 3, 2, 1])] {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _) = open(folder.path());
+        let known = outcomes.iter().map(|outcome| Write::PutOutcome(home(), outcome.clone()));
+        let item = Write::PutItem(item_record("home", ItemOwner::Journal));
+        let all: Vec<Write> = [item].into_iter().chain(known).collect();
+        journal.commit_and_wait(writes(all)).unwrap();
+        journal.commit_and_wait(writes([Write::UncoverSkipped(home(), task_id(task))])).unwrap();
+        let dues = journal.outcomes(&home(), 10).unwrap().outcomes.into_iter().map(|outcome| outcome.due);
+        assert!(dues.eq(left.into_iter().map(hour)), "{task}");
+    }
+}
+
+#[test]
 fn outcomes_that_stand_for_several_due_times_never_overlap() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = open(folder.path());
