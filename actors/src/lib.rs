@@ -10,6 +10,7 @@
 
 pub mod board;
 pub mod calendar;
+mod handle;
 mod hub;
 pub mod journal;
 mod keepwell;
@@ -29,8 +30,9 @@ pub mod task;
 mod task_ids;
 pub mod transition;
 
+pub use handle::{AskError, Handle, Perform, Repairs, Tell};
 pub use hub::{EVENTS_BEHIND_MAX, PROGRESS_BEHIND_MAX};
-pub use keepwell::{AskError, Handle, Keepwell, Perform, Repairs, StartError, Tell};
+pub use keepwell::{Keepwell, StartError};
 pub use settings::{HANG_AFTER, Settings};
 pub use subscription::{Subscription, Told};
 pub use task_ids::Randomness;
