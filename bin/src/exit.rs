@@ -151,7 +151,6 @@ fn hint_for(error: &Error) -> Option<String> {
         }
         Error::Crashed(_) => "this is a defect of Keepwell; please report it",
         Error::Upload(error) => return hint_for(error),
-        Error::TimedOut { .. } => hint_for_class(ErrorClass::Network)?,
         Error::Store { source, .. } if is_read_only_failure(source.as_ref()) => {
             "the store cannot be written to: check its permissions, or whether it is mounted read-only"
         }

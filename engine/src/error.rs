@@ -3,7 +3,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use keepwell_messages::ErrorClass;
 
@@ -108,16 +107,6 @@ pub enum Error {
     /// What was asked for cannot be done as asked.
     #[error("{0}")]
     Invalid(String),
-    /// The store did not answer within the time allowed.
-    #[error("no answer to {operation} {path} within {} s", limit.as_secs())]
-    TimedOut {
-        /// What was being done.
-        operation: &'static str,
-        /// The object's path inside the repository.
-        path: String,
-        /// The time allowed.
-        limit: Duration,
-    },
     /// An upload failed earlier, in a thread of its own.
     #[error("{0}")]
     Upload(std::sync::Arc<Error>),
@@ -148,11 +137,14 @@ impl Error {
         Self::Local { operation, path: path.into(), source: source.into() }
     }
 
-    /// Whether a store, or the engine, says that what was asked for is not there.
+    /// Whether a store, or the engine, says that what was asked for is not there. A bucket that is not there is
+    /// another matter: settings have to be corrected.
     pub fn is_not_found(&self) -> bool {
         match self {
             Self::NotFound { .. } | Self::NoRepository { .. } => true,
-            Self::Store { source, .. } => matches!(**source, object_store::Error::NotFound { .. }),
+            Self::Store { source, class, .. } => {
+                matches!(**source, object_store::Error::NotFound { .. }) && *class != ErrorClass::Settings
+            }
             _ => false,
         }
     }
@@ -170,7 +162,6 @@ impl Error {
             Self::Source { .. } | Self::SourceCommand { .. } => ErrorClass::Source,
             Self::Local { source, .. } if is_full(source) => ErrorClass::Space,
             Self::Local { .. } => ErrorClass::Source,
-            Self::TimedOut { .. } => ErrorClass::Network,
             Self::Upload(error) => error.class(),
             Self::Cancelled => ErrorClass::Cancelled,
             Self::Crashed(_) => ErrorClass::Crash,

@@ -1,59 +1,124 @@
 //! What a store's error means: its class, which retry rules look at, and a short
 //! reason for people.
 //!
-//! The store wraps errors several levels deep and repeats URLs and whole
-//! response bodies in their text. The chain of sources is searched by type; only
-//! an HTTP status has to be read from text, since its type is private to the
-//! store's crate (tests against real responses notice when that text changes).
+//! The store's crate wraps errors several levels deep and repeats URLs and whole response bodies in their text,
+//! so nothing is read from text: causes are searched by type, and what a server answered comes beside the error.
 
-use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 
 use keepwell_messages::ErrorClass;
 use object_store::client::{HttpError, HttpErrorKind};
 
+use super::http::{Answer, Fault, chain, find};
 use crate::error::{Error, plain_reason};
 
-const STATUS_TEXT: &str = "Server returned non-2xx status code: ";
 const REASON_CHARACTERS_MAX: usize = 200;
 
-/// The engine's error for `source`, raised by `operation` on `path` in `location`.
-pub(super) fn failure(
-    operation: &'static str,
-    path: &str,
-    location: &str,
-    source: object_store::Error,
-) -> Error {
-    let (class, why) = judge(&source);
+/// A call that failed: what the store's crate says, and the refusal that its last request came to, if that is
+/// what it failed with.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: object_store::Error,
+    pub(super) answer: Option<Box<Answer>>,
+}
+
+impl From<object_store::Error> for Failed {
+    fn from(error: object_store::Error) -> Self {
+        Self { error, answer: None }
+    }
+}
+
+/// The engine's error for what failed, raised by `operation` on `path` in `location`.
+pub(super) fn failure(operation: &'static str, path: &str, location: &str, failed: Failed) -> Error {
+    let (class, why) = failed.judge();
     Error::Store {
         operation,
         path: path.into(),
         location: location.into(),
         why,
-        source: Box::new(source),
+        source: Box::new(failed.error),
         class,
     }
 }
 
-/// The class of a store's error, and the useful part of its text.
-pub(super) fn judge(error: &object_store::Error) -> (ErrorClass, String) {
-    if let object_store::Error::NotFound { .. } = error {
-        let detail = status(error).and_then(|status| status.code);
-        return (
-            ErrorClass::Repository,
-            detail.map_or("not found".into(), |code| format!("not found ({code})")),
-        );
+impl Failed {
+    /// The class, and the useful part of what was said.
+    pub(super) fn judge(&self) -> (ErrorClass, String) {
+        let error = &self.error;
+        if let Some(answer) = &self.answer {
+            return match (&answer.code, error) {
+                (code, object_store::Error::NotFound { .. }) if !answer.is_about_missing_bucket() => {
+                    let code = code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+                    (ErrorClass::Repository, format!("not found{code}"))
+                }
+                _ => (answer.class(), answer.to_string()),
+            };
+        }
+        if let object_store::Error::NotFound { .. } = error {
+            return (ErrorClass::Repository, "not found".into());
+        }
+        if let Some(fault) = Fault::within(error) {
+            return (fault.class(), fault.to_string());
+        }
+        if let Some(http) = find::<HttpError>(error) {
+            return (ErrorClass::Network, http_reason(http));
+        }
+        if let Some(io) = find::<io::Error>(error) {
+            return (io_class(io), short(&io_reason(io)));
+        }
+        (other_class(error), short(&chain(error).last().unwrap_or(error).to_string()))
     }
-    if let Some(status) = status(error) {
-        return (status.class(), status.to_string());
+
+    fn status(&self) -> Option<u16> {
+        self.answer.as_ref().map(|answer| answer.status.as_u16())
     }
-    if let Some(http) = chain(error).find_map(|cause| cause.downcast_ref::<HttpError>()) {
-        return (ErrorClass::Network, http_reason(http));
+
+    /// Whether the object is not there, though the place that would hold it is.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self.error, object_store::Error::NotFound { .. })
+            && !self.answer.as_deref().is_some_and(Answer::is_about_missing_bucket)
     }
-    if let Some(io) = chain(error).find_map(|cause| cause.downcast_ref::<io::Error>()) {
-        return (io_class(io), short(&io_reason(io)));
+
+    /// Whether an object of that name was there already.
+    pub(super) fn is_already_there(&self) -> bool {
+        use object_store::Error::{AlreadyExists, Precondition};
+        matches!(self.error, AlreadyExists { .. } | Precondition { .. })
     }
-    let class = match error {
+
+    /// Whether a request was not sent because its signature had become too old.
+    pub(super) fn is_stale(&self) -> bool {
+        matches!(Fault::within(&self.error), Some(Fault::Stale))
+    }
+
+    /// Whether a request was answered with `416 Range Not Satisfiable`, or the like of it.
+    pub(super) fn is_about_range(&self) -> bool {
+        use object_store::Error::{Generic, NotImplemented, NotSupported};
+        let error = &self.error;
+        match self.status() {
+            Some(number) => matches!(number, 416 | 400),
+            None => match error {
+                NotSupported { .. } | NotImplemented { .. } => true,
+                Generic { .. } => find::<HttpError>(error).is_none() && find::<io::Error>(error).is_none(),
+                _ => false,
+            },
+        }
+    }
+
+    /// Whether the store says that it has no create-if-absent.
+    pub(super) fn is_create_unknown(&self) -> bool {
+        use object_store::Error::{NotImplemented, NotSupported};
+        matches!(self.error, NotImplemented { .. } | NotSupported { .. }) || self.status() == Some(501)
+    }
+
+    /// Whether a WebDAV server says that a folder appeared, or was not there yet,
+    /// while several writers made it.
+    pub(super) fn is_folder_race(&self) -> bool {
+        matches!(self.status(), Some(405 | 409))
+    }
+}
+
+fn other_class(error: &object_store::Error) -> ErrorClass {
+    match error {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
             ErrorClass::Credentials
         }
@@ -67,99 +132,6 @@ pub(super) fn judge(error: &object_store::Error) -> (ErrorClass, String) {
         | object_store::Error::UnknownConfigurationKey { .. } => ErrorClass::Settings,
         // What remains are answers that the store's crate could not make sense of.
         _ => ErrorClass::Server,
-    };
-    (class, short(&root(error).to_string()))
-}
-
-/// Whether a request was answered with `416 Range Not Satisfiable`, or the like of it.
-pub(super) fn is_about_range(error: &object_store::Error) -> bool {
-    let refused = status(error).is_some_and(|status| matches!(status.number, 416 | 400));
-    let local = matches!(
-        error,
-        object_store::Error::NotSupported { .. } | object_store::Error::NotImplemented { .. }
-    ) || (matches!(error, object_store::Error::Generic { .. })
-        && chain(error).all(|cause| !cause.is::<HttpError>() && !cause.is::<io::Error>())
-        && status(error).is_none());
-    refused || local
-}
-
-/// Whether the store says that it has no create-if-absent.
-pub(super) fn is_create_unknown(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. })
-        || status(error).is_some_and(|status| status.number == 501)
-}
-
-/// Whether a WebDAV server says that a folder appeared, or was not there yet,
-/// while several writers made it.
-pub(super) fn is_folder_race(error: &object_store::Error) -> bool {
-    status(error).is_some_and(|status| matches!(status.number, 405 | 409))
-}
-
-fn chain(error: &object_store::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    causes(error)
-}
-
-fn causes<'a>(first: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(first), |cause| (*cause).source())
-}
-
-fn root(error: &object_store::Error) -> &(dyn StdError + 'static) {
-    chain(error).last().unwrap_or(error)
-}
-
-/// An HTTP answer other than success.
-struct Status {
-    number: u16,
-    /// `503 Service Unavailable`
-    line: String,
-    /// What S3, Google and Azure put into `<Code>`.
-    code: Option<String>,
-    message: Option<String>,
-}
-
-fn status(error: &object_store::Error) -> Option<Status> {
-    let text = chain(error)
-        .map(ToString::to_string)
-        .find_map(|text| Some(text.strip_prefix(STATUS_TEXT)?.to_owned()))?;
-    let number = text.get(..3)?.parse().ok()?;
-    let (line, body) = text.split_once(": ").unwrap_or((&text, ""));
-    Some(Status {
-        number,
-        line: line.trim_end_matches(':').trim().into(),
-        code: element(body, "Code"),
-        message: element(body, "Message"),
-    })
-}
-
-fn element(body: &str, name: &str) -> Option<String> {
-    let (_, after) = body.split_once(&format!("<{name}>"))?;
-    let (text, _) = after.split_once(&format!("</{name}>"))?;
-    Some(short(text))
-}
-
-impl Status {
-    fn class(&self) -> ErrorClass {
-        let code = self.code.as_deref().unwrap_or_default();
-        match self.number {
-            507 => ErrorClass::Space,
-            _ if code.contains("Quota") || code.contains("StorageFull") => ErrorClass::Space,
-            401 | 403 | 407 => ErrorClass::Credentials,
-            404 | 409 | 410 | 412 => ErrorClass::Repository,
-            408 => ErrorClass::Network,
-            429 | 500.. => ErrorClass::Server,
-            _ => ErrorClass::Settings,
-        }
-    }
-}
-
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the server answered {}", self.line)?;
-        match (&self.code, &self.message) {
-            (Some(code), Some(message)) => write!(f, " ({code}: {message})"),
-            (Some(code), None) => write!(f, " ({code})"),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -171,7 +143,7 @@ fn http_reason(error: &HttpError) -> String {
         HttpErrorKind::Decode => "the answer cannot be read",
         _ => "the request failed",
     };
-    let deepest = causes(error).last();
+    let deepest = chain(error).last();
     match deepest {
         Some(cause) => short(&format!("{what}: {cause}")),
         None => what.into(),
@@ -211,7 +183,7 @@ fn io_class(error: &io::Error) -> ErrorClass {
 }
 
 /// One line, cut to what a message has room for.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     let mut line = String::new();
     for word in text.split_whitespace() {
         if !line.is_empty() {
@@ -229,13 +201,16 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as StdError;
+
+    use super::super::http::answer;
     use super::*;
 
-    fn generic(source: impl StdError + Send + Sync + 'static) -> object_store::Error {
-        object_store::Error::Generic { store: "test", source: Box::new(source) }
+    fn generic(source: impl StdError + Send + Sync + 'static) -> Failed {
+        object_store::Error::Generic { store: "test", source: Box::new(source) }.into()
     }
 
-    fn os(number: rustix::io::Errno) -> object_store::Error {
+    fn os(number: rustix::io::Errno) -> Failed {
         generic(io::Error::from_raw_os_error(number.raw_os_error()))
     }
 
@@ -243,8 +218,11 @@ mod tests {
     #[error("{0}")]
     struct Text(String);
 
-    fn answer(text: &str) -> object_store::Error {
-        generic(Text(format!("{STATUS_TEXT}{text}")))
+    fn answered(status: u16, code: Option<&str>) -> Failed {
+        Failed {
+            answer: Some(Box::new(answer(status, code))),
+            ..generic(Text("what the crate makes of it".into()))
+        }
     }
 
     #[test]
@@ -252,8 +230,7 @@ mod tests {
         use rustix::io::Errno;
         let refused = HttpError::new(HttpErrorKind::Connect, io::Error::from(ErrorKind::ConnectionRefused));
         let slow = HttpError::new(HttpErrorKind::Timeout, Text("no answer within 60 s".into()));
-        let quota = "403 Forbidden: <Error><Code>QuotaExceeded</Code><Message>too\n much</Message></Error>";
-        for (error, class, reason) in [
+        for (failed, class, reason) in [
             (os(Errno::NOSPC), ErrorClass::Space, "No space left"),
             (os(Errno::DQUOT), ErrorClass::Space, "uota"),
             (os(Errno::ACCESS), ErrorClass::Credentials, "Permission denied"),
@@ -262,19 +239,15 @@ mod tests {
             (os(Errno::CONNRESET), ErrorClass::Network, "reset"),
             (generic(refused), ErrorClass::Network, "cannot connect: connection refused"),
             (generic(slow), ErrorClass::Network, "timed out: no answer within 60 s"),
-            (
-                answer("503 Service Unavailable: <html>long</html>"),
-                ErrorClass::Server,
-                "503 Service Unavailable",
-            ),
-            (answer("429 Too Many Requests: "), ErrorClass::Server, "429"),
-            (answer("507 Insufficient Storage: "), ErrorClass::Space, "507"),
-            (answer("401 Unauthorized: "), ErrorClass::Credentials, "401"),
-            (answer(quota), ErrorClass::Space, "403 Forbidden (QuotaExceeded: too much)"),
-            (answer("400 Bad Request: "), ErrorClass::Settings, "400"),
+            (answered(503, None), ErrorClass::Server, "503 Service Unavailable"),
+            (answered(429, None), ErrorClass::Server, "429"),
+            (answered(507, None), ErrorClass::Space, "507"),
+            (answered(401, None), ErrorClass::Credentials, "401"),
+            (answered(403, Some("QuotaExceeded")), ErrorClass::Space, "403 Forbidden (QuotaExceeded)"),
+            (answered(400, None), ErrorClass::Settings, "400"),
         ] {
-            let (found, why) = judge(&error);
-            assert_eq!(found, class, "{error}");
+            let (found, why) = failed.judge();
+            assert_eq!(found, class, "{failed:?}");
             assert!(why.contains(reason), "{why} should say {reason}");
             assert!(why.chars().count() <= REASON_CHARACTERS_MAX + 60, "{why}");
         }

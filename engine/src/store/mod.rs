@@ -3,13 +3,14 @@
 //! Paths are relative to the repository (`data/ab/ab…`), with slashes. A written
 //! object is whole and durable when `write` returns, or not there; WebDAV is the
 //! exception, whose servers may leave part of an object behind. Several threads
-//! may call one store at once. Every call on a remote store ends in bounded time.
+//! may call one store at once. Every call on a remote store ends in bounded time: each of its requests does, tries
+//! and the waits between them included, and a call makes few.
 //!
 //! A store has its own runtime. Its calls block, and panic on a thread that runs
 //! asynchronous tasks (`spawn_blocking` threads are fine).
 
-mod connector;
 mod failure;
+mod http;
 mod listing;
 mod local;
 mod location;
@@ -26,12 +27,12 @@ use std::future::Future;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use object_store::path::Path as ObjectPath;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 use tokio::runtime::Runtime;
 
 pub use listing::ListedObject;
@@ -39,8 +40,8 @@ pub use location::Location;
 pub use settings::StoreSettings;
 
 use crate::error::{Error, Result};
-use connector::TransferLimit;
-use failure::failure;
+use failure::{Failed, failure};
+use http::{ANSWER_BYTES_MAX, Call};
 use local::LocalStore;
 use location::Place;
 
@@ -48,6 +49,9 @@ use location::Place;
 const LIST_BATCH: usize = 256;
 /// Writers that meet while making the same WebDAV folder: one wins, the others ask again.
 const FOLDER_RACES_MAX: usize = 3;
+/// How often a call is made again with a new signature. Each time took minutes of retries, which are bounded by
+/// themselves, or of a pause that a person made.
+const RENEWALS_MAX: usize = 100;
 
 /// A store of objects. Clones are the same store.
 #[derive(Clone)]
@@ -62,9 +66,6 @@ struct Shared {
     is_webdav: bool,
     is_memory: bool,
     connections: usize,
-    /// Absent for what is on this machine: a slow disk is waited for.
-    limit: Option<TransferLimit>,
-    retry_timeout: Duration,
     /// Taken when the last clone is dropped.
     runtime: Option<Runtime>,
 }
@@ -76,7 +77,7 @@ impl Store {
     /// # Errors
     /// [`Error::Invalid`] for settings that this kind of store does not have.
     pub fn open(location: &Location, settings: &StoreSettings) -> Result<Self> {
-        let objects = remote::connect(location, settings)?;
+        let objects = remote::connect(location, settings, remote::connector(settings))?;
         Self::over(objects, location, settings)
     }
 
@@ -106,8 +107,6 @@ impl Store {
                 is_webdav: matches!(location.place(), Place::WebDav { .. }),
                 is_memory: matches!(location.place(), Place::Memory { .. }),
                 connections,
-                limit: (!is_here).then(|| remote::transfer_limit(settings)),
-                retry_timeout: settings.retry_timeout,
                 runtime: Some(runtime),
             }),
         })
@@ -140,14 +139,19 @@ impl Store {
     /// All of an object of at most `size_bytes_max`; a larger one is [`Error::Damaged`], unread.
     pub fn read(&self, path: &str, size_bytes_max: u64) -> Result<Bytes> {
         let at = object_path(path)?;
-        let found = self.call("read", path, 0, self.shared.objects.get(&at))?;
-        let size = found.meta.size;
-        if size > size_bytes_max {
-            let why = format!("its {size} bytes are more than the {size_bytes_max} that it may have");
-            return Err(Error::damaged(path, why));
+        let (size, bytes) = self.call("read", path, size_bytes_max, || async {
+            let found = self.shared.objects.get(&at).await?;
+            let size = found.meta.size;
+            let bytes = if size > size_bytes_max { None } else { Some(found.bytes().await?) };
+            Ok((size, bytes))
+        })?;
+        match bytes {
+            Some(bytes) => self.check_length(path, bytes, size),
+            None => {
+                let why = format!("its {size} bytes are more than the {size_bytes_max} that it may have");
+                Err(Error::damaged(path, why))
+            }
         }
-        let bytes = self.call("read", path, size, found.bytes())?;
-        self.check_length(path, bytes, size)
     }
 
     /// The bytes of `range`, all of them: an object that ends before is [`Error::Damaged`].
@@ -157,43 +161,43 @@ impl Store {
         }
         let at = object_path(path)?;
         let length = range.end - range.start;
-        match self.call_raw("read", path, length, self.shared.objects.get_range(&at, range.clone()))? {
+        match self.call_raw(length, || self.shared.objects.get_range(&at, range.clone())) {
             Ok(bytes) => self.check_length(path, bytes, length),
-            Err(error) if failure::is_about_range(&error) => match self.size(path)? {
+            Err(failed) if failed.is_about_range() => match self.size(path)? {
                 Some(size) if size < range.end => Err(too_short(path, size, range.end)),
-                _ => Err(self.failure("read", path, error)),
+                _ => Err(self.failure("read", path, failed)),
             },
-            Err(error) => Err(self.failure("read", path, error)),
+            Err(failed) => Err(self.failure("read", path, failed)),
         }
     }
 
     /// The last `bytes` of an object, or all of it if it has fewer, and its size.
     pub fn read_tail(&self, path: &str, bytes: u64) -> Result<(Bytes, u64)> {
         let at = object_path(path)?;
-        let options = GetOptions::new().with_range(Some(GetRange::Suffix(bytes)));
-        let request = async {
+        let tail = self.call_raw(bytes, || async {
+            let options = GetOptions::new().with_range(Some(GetRange::Suffix(bytes)));
             let found = self.shared.objects.get_opts(&at, options).await?;
             let size = found.meta.size;
             Ok((found.bytes().await?, size))
-        };
-        match self.call_raw("read", path, bytes, request)? {
+        });
+        match tail {
             Ok((tail, size)) => Ok((self.check_length(path, tail, size.min(bytes))?, size)),
             // Azure has no ranges from the end, and nobody has one of an empty object.
-            Err(error) if failure::is_about_range(&error) => {
-                let size = self.size(path)?.ok_or_else(|| self.failure("read", path, error))?;
+            Err(failed) if failed.is_about_range() => {
+                let size = self.size(path)?.ok_or_else(|| self.failure("read", path, failed))?;
                 Ok((self.read_range(path, size.saturating_sub(bytes)..size)?, size))
             }
-            Err(error) => Err(self.failure("read", path, error)),
+            Err(failed) => Err(self.failure("read", path, failed)),
         }
     }
 
     /// An object's size; `None` if there is no such object.
     pub fn size(&self, path: &str) -> Result<Option<u64>> {
         let at = object_path(path)?;
-        match self.call_raw("look for", path, 0, self.shared.objects.head(&at))? {
+        match self.call_raw(ANSWER_BYTES_MAX, || self.shared.objects.head(&at)) {
             Ok(meta) => Ok(Some(meta.size)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.failure("look for", path, error)),
+            Err(failed) if failed.is_not_found() => Ok(None),
+            Err(failed) => Err(self.failure("look for", path, failed)),
         }
     }
 
@@ -202,17 +206,14 @@ impl Store {
         let at = object_path(path)?;
         let mut races = 0;
         loop {
-            let request = self.shared.objects.put(&at, bytes.clone().into());
-            match self.call_raw("write", path, bytes.len() as u64, request)? {
+            match self.call_raw(ANSWER_BYTES_MAX, || self.shared.objects.put(&at, bytes.clone().into())) {
                 Ok(_) => return Ok(()),
-                Err(error)
-                    if self.shared.is_webdav
-                        && races < FOLDER_RACES_MAX
-                        && failure::is_folder_race(&error) =>
+                Err(failed)
+                    if self.shared.is_webdav && races < FOLDER_RACES_MAX && failed.is_folder_race() =>
                 {
                     races += 1;
                 }
-                Err(error) => return Err(self.failure("write", path, error)),
+                Err(failed) => return Err(self.failure("write", path, failed)),
             }
         }
     }
@@ -224,24 +225,26 @@ impl Store {
     /// An answer lost on the way is no failure: an object with these very bytes counts as ours.
     pub fn create(&self, path: &str, bytes: Bytes) -> Result<bool> {
         let at = object_path(path)?;
-        let request = self.shared.objects.put_opts(&at, bytes.clone().into(), PutMode::Create.into());
-        match self.call_raw("create", path, bytes.len() as u64, request)? {
+        let created = self.call_raw(ANSWER_BYTES_MAX, || {
+            self.shared.objects.put_opts(&at, bytes.clone().into(), PutMode::Create.into())
+        });
+        match created {
             Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+            Err(failed) if failed.is_already_there() => {
                 // Whatever has another size is not ours, so nothing larger is read.
                 if self.size(path)? != Some(bytes.len() as u64) {
                     return Ok(false);
                 }
                 Ok(self.read(path, bytes.len() as u64)? == bytes)
             }
-            Err(error) if failure::is_create_unknown(&error) => {
+            Err(failed) if failed.is_create_unknown() => {
                 if self.size(path)?.is_some() {
                     return Ok(false);
                 }
                 self.write(path, bytes)?;
                 Ok(true)
             }
-            Err(error) => Err(self.failure("create", path, error)),
+            Err(failed) => Err(self.failure("create", path, failed)),
         }
     }
 
@@ -249,10 +252,10 @@ impl Store {
     /// Google and memory do not say, and answer `true`.
     pub fn delete(&self, path: &str) -> Result<bool> {
         let at = object_path(path)?;
-        match self.call_raw("delete", path, 0, self.shared.objects.delete(&at))? {
+        match self.call_raw(ANSWER_BYTES_MAX, || self.shared.objects.delete(&at)) {
             Ok(()) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(self.failure("delete", path, error)),
+            Err(failed) if failed.is_not_found() => Ok(false),
+            Err(failed) => Err(self.failure("delete", path, failed)),
         }
     }
 
@@ -262,21 +265,45 @@ impl Store {
     /// `each` may use this store; its error ends the listing and is returned.
     pub fn list(&self, prefix: &str, mut each: impl FnMut(ListedObject) -> Result<()>) -> Result<()> {
         let at = object_path(prefix)?;
-        let objects = if self.shared.is_webdav {
-            listing::walk(Arc::clone(&self.shared.objects), at).boxed()
-        } else {
-            self.shared.objects.list(Some(&at))
-        };
-        let mut batches: BoxStream<'_, _> = objects.ready_chunks(LIST_BATCH).boxed();
-        while let Some(batch) = self.call("list", prefix, 0, async { Ok(batches.next().await) })? {
+        let mut batches = self.listing(&at, None);
+        let (mut last, mut renewals) = (None, 0);
+        loop {
+            let call = Call::new(ANSWER_BYTES_MAX);
+            let Some(batch) = self.runtime().block_on(call.run(batches.next())) else { return Ok(()) };
             for object in batch {
-                let object = object.map_err(|error| self.failure("list", prefix, error))?;
-                if let Some(listed) = listing::listed(object) {
-                    each(listed)?;
+                match object {
+                    Ok(object) => {
+                        last = Some(object.location.clone());
+                        if let Some(listed) = listing::listed(object) {
+                            each(listed)?;
+                        }
+                    }
+                    Err(error) => {
+                        let failed = Failed { error, answer: call.take_answer() };
+                        // Clouds alone sign with a date, and all of them list in the order of names.
+                        if !failed.is_stale() || renewals == RENEWALS_MAX {
+                            return Err(self.failure("list", prefix, failed));
+                        }
+                        renewals += 1;
+                        batches = self.listing(&at, last.as_ref());
+                    }
                 }
             }
         }
-        Ok(())
+    }
+
+    fn listing(
+        &self,
+        at: &ObjectPath,
+        after: Option<&ObjectPath>,
+    ) -> BoxStream<'static, Vec<object_store::Result<ObjectMeta>>> {
+        let objects = &self.shared.objects;
+        let listed = match after {
+            Some(after) => objects.list_with_offset(Some(at), after),
+            None if self.shared.is_webdav => listing::walk(Arc::clone(objects), at.clone()).boxed(),
+            None => objects.list(Some(at)),
+        };
+        listed.ready_chunks(LIST_BATCH).boxed()
     }
 
     /// Makes the folders of a new local repository; other stores need none.
@@ -284,7 +311,7 @@ impl Store {
         match &self.shared.local {
             Some((local, folder)) => local
                 .prepare_layout()
-                .map_err(|error| self.failure("create", "folders", local::at(folder, error))),
+                .map_err(|error| self.failure("create", "folders", local::at(folder, error).into())),
             None => Ok(()),
         }
     }
@@ -294,7 +321,7 @@ impl Store {
     pub fn staging_files(&self) -> Result<Vec<(PathBuf, SystemTime)>> {
         match &self.shared.local {
             Some((local, _)) => {
-                local.staging_files().map_err(|error| self.failure("list", "staging files", error))
+                local.staging_files().map_err(|error| self.failure("list", "staging files", error.into()))
             }
             None => Ok(Vec::new()),
         }
@@ -304,8 +331,9 @@ impl Store {
     /// whole: if that name is its digest. `false` if it is not whole, or gone.
     pub fn finish_staging(&self, path: &Path) -> Result<bool> {
         self.ensure_staging(path)?;
-        staging::finish(path)
-            .map_err(|error| self.failure("write", &path.display().to_string(), local::at(path, error)))
+        staging::finish(path).map_err(|error| {
+            self.failure("write", &path.display().to_string(), local::at(path, error).into())
+        })
     }
 
     /// Deletes a file that [`Self::staging_files`] gave. One that is gone is fine.
@@ -313,7 +341,7 @@ impl Store {
         self.ensure_staging(path)?;
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(self.failure("delete", &path.display().to_string(), local::at(path, error)))
+                Err(self.failure("delete", &path.display().to_string(), local::at(path, error).into()))
             }
             _ => Ok(()),
         }
@@ -328,38 +356,44 @@ impl Store {
         }
     }
 
-    fn call<T>(
+    fn call<T, F: Future<Output = object_store::Result<T>>>(
         &self,
         operation: &'static str,
         path: &str,
-        bytes: u64,
-        request: impl Future<Output = object_store::Result<T>>,
+        answer_bytes_max: u64,
+        request: impl FnMut() -> F,
     ) -> Result<T> {
-        self.call_raw(operation, path, bytes, request)?.map_err(|error| self.failure(operation, path, error))
+        self.call_raw(answer_bytes_max, request).map_err(|failed| self.failure(operation, path, failed))
     }
 
-    /// Runs `request`, which moves `bytes`. The outer error is a time-out of the
-    /// whole call, tries and retries together; the inner one is the store's own.
-    fn call_raw<T>(
+    /// Runs what `request` makes, whose answers have at most `answer_bytes_max`; again, with a new signature, if
+    /// the one it had was too old when it came to be sent.
+    fn call_raw<T, F: Future<Output = object_store::Result<T>>>(
         &self,
-        operation: &'static str,
-        path: &str,
-        bytes: u64,
-        request: impl Future<Output = object_store::Result<T>>,
-    ) -> Result<object_store::Result<T>> {
-        let runtime = self.shared.runtime.as_ref().expect("the runtime is taken only when dropped");
-        let Some(limit) = self.shared.limit else { return Ok(runtime.block_on(request)) };
-        // No try begins later than the retry time-out, and the last may take its full time.
-        let limit = limit.for_bytes(bytes).saturating_add(self.shared.retry_timeout);
-        runtime.block_on(async { tokio::time::timeout(limit, request).await }).map_err(|_| Error::TimedOut {
-            operation,
-            path: path.into(),
-            limit,
-        })
+        answer_bytes_max: u64,
+        mut request: impl FnMut() -> F,
+    ) -> Result<T, Failed> {
+        let call = Call::new(answer_bytes_max);
+        let mut renewals = 0;
+        loop {
+            let error = match self.runtime().block_on(call.run(request())) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let failed = Failed { error, answer: call.take_answer() };
+            if !failed.is_stale() || renewals == RENEWALS_MAX {
+                return Err(failed);
+            }
+            renewals += 1;
+        }
     }
 
-    fn failure(&self, operation: &'static str, path: &str, error: object_store::Error) -> Error {
-        failure(operation, path, &self.shared.location, error)
+    fn runtime(&self) -> &Runtime {
+        self.shared.runtime.as_ref().expect("the runtime is taken only when dropped")
+    }
+
+    fn failure(&self, operation: &'static str, path: &str, failed: Failed) -> Error {
+        failure(operation, path, &self.shared.location, failed)
     }
 
     fn check_length(&self, path: &str, bytes: Bytes, length: u64) -> Result<Bytes> {

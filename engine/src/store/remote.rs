@@ -15,19 +15,23 @@ use object_store::{ClientConfigKey, ClientOptions, HeaderMap, HeaderValue, Objec
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 
-use super::connector::{LimitedConnector, TransferLimit};
+use super::http::{Connector, RetryLimits, SIGNATURE_LIFE, TransferLimit, system_randomness};
 use super::location::{Location, Login, Place};
 use super::settings::StoreSettings;
 use crate::error::{Error, Result};
 
 const PROVIDERS: [&str; 3] = ["aws_", "azure_", "google_"];
 
-/// The client for a place that is no local folder.
-pub(super) fn connect(location: &Location, settings: &StoreSettings) -> Result<Arc<dyn ObjectStore>> {
+/// The client for a place; one that is no folder is reached through `connector`.
+pub(super) fn connect(
+    location: &Location,
+    settings: &StoreSettings,
+    connector: Connector,
+) -> Result<Arc<dyn ObjectStore>> {
     // Fails only when one is installed already, which then serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let refused = |error: object_store::Error| {
-        let (_, why) = super::failure::judge(&error);
+        let (_, why) = super::failure::Failed::from(error).judge();
         Error::Invalid(format!("cannot open {location}: {why}"))
     };
     require_credentials(location, settings)?;
@@ -35,15 +39,15 @@ pub(super) fn connect(location: &Location, settings: &StoreSettings) -> Result<A
         Place::Folder(path) => Ok(Arc::new(super::local::LocalStore::new(path.clone()))),
         Place::Memory { name } => Ok(memory(name)),
         Place::S3 { bucket, prefix, endpoint } => {
-            let store = s3(bucket, endpoint.as_deref(), settings)?.build().map_err(refused)?;
+            let store = s3(bucket, endpoint.as_deref(), settings, connector)?.build().map_err(refused)?;
             Ok(below(prefix, store))
         }
         Place::Google { bucket, prefix } => {
-            let store = google(bucket, settings)?.build().map_err(refused)?;
+            let store = google(bucket, settings, connector)?.build().map_err(refused)?;
             Ok(below(prefix, store))
         }
         Place::Azure { container, prefix } => {
-            let store = azure(container, settings)?.build().map_err(refused)?;
+            let store = azure(container, settings, connector)?.build().map_err(refused)?;
             Ok(below(prefix, store))
         }
         Place::WebDav { url, login } => {
@@ -52,7 +56,7 @@ pub(super) fn connect(location: &Location, settings: &StoreSettings) -> Result<A
             // The client takes the paths in a listing from the server's root on, so it starts there.
             let mut server = url.clone();
             server.set_path("");
-            let store = webdav(&server, login.as_ref(), settings)?.build().map_err(refused)?;
+            let store = webdav(&server, login.as_ref(), settings, connector)?.build().map_err(refused)?;
             Ok(below(&folder, store))
         }
     }
@@ -102,11 +106,16 @@ fn memory(name: &str) -> Arc<dyn ObjectStore> {
     Arc::clone(stores.entry(name.into()).or_default()) as Arc<dyn ObjectStore>
 }
 
-fn s3(bucket: &str, endpoint: Option<&str>, settings: &StoreSettings) -> Result<AmazonS3Builder> {
+fn s3(
+    bucket: &str,
+    endpoint: Option<&str>,
+    settings: &StoreSettings,
+    connector: Connector,
+) -> Result<AmazonS3Builder> {
     let mut builder = AmazonS3Builder::new()
         .with_client_options(client_options(settings, "aws_", endpoint))
-        .with_http_connector(connector(settings))
-        .with_retry(retry(settings))
+        .with_http_connector(connector)
+        .with_retry(no_retry())
         // Objects are deleted one by one; the plain request is what every server knows.
         .with_disable_bulk_delete(true);
     for (key, value) in options::<AmazonS3ConfigKey>(settings, "aws_")? {
@@ -119,29 +128,34 @@ fn s3(bucket: &str, endpoint: Option<&str>, settings: &StoreSettings) -> Result<
     Ok(builder.with_bucket_name(bucket))
 }
 
-fn google(bucket: &str, settings: &StoreSettings) -> Result<GoogleCloudStorageBuilder> {
+fn google(bucket: &str, settings: &StoreSettings, connector: Connector) -> Result<GoogleCloudStorageBuilder> {
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_client_options(client_options(settings, "google_", None))
-        .with_http_connector(connector(settings))
-        .with_retry(retry(settings));
+        .with_http_connector(connector)
+        .with_retry(no_retry());
     for (key, value) in options::<GoogleConfigKey>(settings, "google_")? {
         builder = builder.with_config(key, value);
     }
     Ok(builder.with_bucket_name(bucket))
 }
 
-fn azure(container: &str, settings: &StoreSettings) -> Result<MicrosoftAzureBuilder> {
+fn azure(container: &str, settings: &StoreSettings, connector: Connector) -> Result<MicrosoftAzureBuilder> {
     let mut builder = MicrosoftAzureBuilder::new()
         .with_client_options(client_options(settings, "azure_", None))
-        .with_http_connector(connector(settings))
-        .with_retry(retry(settings));
+        .with_http_connector(connector)
+        .with_retry(no_retry());
     for (key, value) in options::<AzureConfigKey>(settings, "azure_")? {
         builder = builder.with_config(key, value);
     }
     Ok(builder.with_container_name(container))
 }
 
-fn webdav(url: &url::Url, login: Option<&Login>, settings: &StoreSettings) -> Result<HttpBuilder> {
+fn webdav(
+    url: &url::Url,
+    login: Option<&Login>,
+    settings: &StoreSettings,
+    connector: Connector,
+) -> Result<HttpBuilder> {
     let mut client = client_options(settings, "", Some(url.as_str()));
     if let Some(login) = login {
         if url.scheme() == "http" && !is_loopback(url) {
@@ -152,8 +166,8 @@ fn webdav(url: &url::Url, login: Option<&Login>, settings: &StoreSettings) -> Re
     let mut builder = HttpBuilder::new()
         .with_url(url.as_str())
         .with_client_options(client)
-        .with_http_connector(connector(settings))
-        .with_retry(retry(settings));
+        .with_http_connector(connector)
+        .with_retry(no_retry());
     for (key, value) in options::<ClientConfigKey>(settings, "")? {
         builder = builder.with_config(key, value);
     }
@@ -202,12 +216,18 @@ fn options_of<'a>(settings: &'a StoreSettings, provider: &str) -> impl Iterator<
     own.into_iter().chain(all().filter(move |(name, _)| is_anyones(name)))
 }
 
-fn connector(settings: &StoreSettings) -> LimitedConnector {
-    LimitedConnector(transfer_limit(settings))
-}
-
-pub(super) fn transfer_limit(settings: &StoreSettings) -> TransferLimit {
-    TransferLimit { base: settings.request_timeout, bytes_per_second_min: settings.bytes_per_second_min }
+/// Requests as `settings` want them.
+pub(super) fn connector(settings: &StoreSettings) -> Connector {
+    Connector {
+        transfer: TransferLimit {
+            base: settings.request_timeout,
+            bytes_per_second_min: settings.bytes_per_second_min,
+        },
+        retry: RetryLimits { retries_max: settings.retries_max, timeout: settings.retry_timeout },
+        signature_life: SIGNATURE_LIFE,
+        randomness: Arc::new(system_randomness),
+        authorities: Vec::new(),
+    }
 }
 
 /// Plain HTTP is allowed where a person wrote `http://`, and nowhere else.
@@ -223,12 +243,9 @@ fn client_options(settings: &StoreSettings, provider: &str, endpoint: Option<&st
         .with_timeout_disabled()
 }
 
-fn retry(settings: &StoreSettings) -> RetryConfig {
-    RetryConfig {
-        max_retries: settings.retries_max,
-        retry_timeout: settings.retry_timeout,
-        ..RetryConfig::default()
-    }
+/// The connector does that.
+fn no_retry() -> RetryConfig {
+    RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
 
 #[cfg(test)]

@@ -47,7 +47,8 @@ pub struct StoreSettings {
     pub bytes_per_second_min: u64,
     /// The longest that making a connection may take.
     pub connect_timeout: Duration,
-    /// How long after its first try a failed request is still tried again.
+    /// How long after its first failure a request is still tried again. A server that asks to be left alone for
+    /// longer is given up at once.
     pub retry_timeout: Duration,
     /// How many times at most it is tried again; 0 for never.
     pub retries_max: usize,
