@@ -25,6 +25,13 @@ struct Shared {
     lock: Mutex<()>,
     changed: Condvar,
     listener: OnceLock<Listener>,
+    watchers: Mutex<Watchers>,
+}
+
+#[derive(Default)]
+struct Watchers {
+    next: u64,
+    all: Vec<(u64, Listener)>,
 }
 
 type Listener = Box<dyn Fn() + Send + Sync>;
@@ -61,6 +68,16 @@ impl Control {
     pub fn listen(&self, listener: impl Fn() + Send + Sync + 'static) {
         // A job listens once, when it begins.
         let _ = self.shared.listener.set(Box::new(listener));
+    }
+
+    /// Has `watcher` called after every change, on the thread that made it, until what is returned is dropped. It
+    /// may look at controls, and change or watch none.
+    pub(crate) fn watch(&self, watcher: impl Fn() + Send + Sync + 'static) -> Watch {
+        let mut watchers = self.shared.watchers.lock();
+        watchers.next += 1;
+        let number = watchers.next;
+        watchers.all.push((number, Box::new(watcher)));
+        Watch { control: self.clone(), number }
     }
 
     /// Whether the job is paused now.
@@ -119,6 +136,9 @@ impl Control {
         if let Some(listener) = self.shared.listener.get() {
             listener();
         }
+        for (_, watcher) in &self.shared.watchers.lock().all {
+            watcher();
+        }
     }
 
     fn change(&self, from: u8, to: u8) {
@@ -126,5 +146,17 @@ impl Control {
         // A cancelled job stays cancelled, so only the expected state is left.
         let _ = self.shared.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
         self.tell();
+    }
+}
+
+/// Somebody who is told of a control's changes, until it is dropped.
+pub(crate) struct Watch {
+    control: Control,
+    number: u64,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.control.shared.watchers.lock().all.retain(|(number, _)| *number != self.number);
     }
 }

@@ -404,3 +404,29 @@ fn several_passwords_open_and_the_one_in_use_stays() {
     Repository::open(&location, &StoreSettings::default(), &third, RepositoryOptions::default())
         .expect("opens with the new one");
 }
+
+#[test]
+fn a_pause_of_every_session_holds_up_their_reading_but_no_lock_and_nobody_who_comes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = init(folder.path(), RepositoryOptions::default());
+    let paused = Control::new();
+    let session = repository.begin(false, &paused).expect("a session");
+    paused.pause();
+    let wrong = SecretString::from("another");
+    assert!(matches!(repository.ensure_opens_with(&wrong), Err(Error::WrongPassword { .. })));
+    let read = || {
+        let repository = repository.clone();
+        std::thread::spawn(move || repository.reread_config())
+    };
+    let reading = read();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!reading.is_finished(), "it waits");
+    // Another session needs no end of that pause.
+    let other = repository.begin(false, &Control::new()).expect("a session");
+    reading.join().expect("no panic").expect("it is read");
+    drop(other);
+    let reading = read();
+    // Its lock goes away while nothing else moves.
+    drop(session);
+    reading.join().expect("no panic").expect("nobody is paused any more");
+}

@@ -2,8 +2,10 @@
 //!
 //! One [`Repository`] is shared by everything in the process that works on the
 //! same location: one index, one lock, one set of blobs in flight. Work happens
-//! in a [`Session`], which holds the lock.
+//! in a [`Session`], which holds the lock: while every session is paused, so is the store, and whoever reads
+//! without a session of its own waits with them.
 
+mod at_work;
 mod files;
 mod identity;
 mod index;
@@ -51,6 +53,7 @@ use crate::error::{Error, Result};
 use crate::format::{Config, IndexFile, IndexedPack};
 use crate::id::Id;
 use crate::store::{Location, Store, StoreSettings};
+use at_work::AtWork;
 use index_cache::IndexCache;
 use packer::Packer;
 use pending_index::PendingIndex;
@@ -105,6 +108,7 @@ pub struct Repository {
     uploads: Uploads,
     in_flight: Mutex<HashSet<(crate::format::BlobKind, Id)>>,
     pending_index: Mutex<PendingIndex>,
+    at_work: Arc<AtWork>,
 }
 
 /// The name of the file that makes a place a repository.
@@ -199,7 +203,8 @@ impl Repository {
             .and_then(|folder| IndexCache::open(folder, config.id, files.key()));
         let chunk_tables = ChunkTables::new(config.chunker_polynomial);
         Ok(Arc::new(Self {
-            uploads: Uploads::new(files.store().connections()),
+            at_work: AtWork::new(files.store().clone()),
+            uploads: Uploads::new(files.store().uploads_at_once()),
             packer: Arc::new(Packer::new(options.pack_bytes)),
             chunk_tables,
             location,
@@ -287,6 +292,7 @@ impl Repository {
         if self.password.expose_secret() == password.expose_secret() {
             return Ok(());
         }
+        let _visit = self.at_work.visit();
         keys::find(self.files.store(), password).map(drop)
     }
 

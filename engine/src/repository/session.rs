@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::format::{BlobKind, IndexedPack, Snapshot};
 use crate::id::Id;
 use crate::repository::Repository;
+use crate::repository::at_work::Presence;
 use crate::repository::files::FileKind;
 use crate::repository::lock::{LockSurroundings, RepositoryLock};
 use crate::repository::packer::{BlobToPack, OpenPack, Packer};
@@ -29,6 +30,7 @@ pub struct Session {
     failures_before: u64,
     surroundings: LockSurroundings,
     control: Control,
+    _presence: Presence,
 }
 
 /// A snapshot that is ready to be stored: its name is known before it is there.
@@ -61,7 +63,8 @@ impl Session {
         control: Control,
     ) -> Self {
         let failures_before = repository.uploads.failures();
-        Self { repository, lock, failures_before, surroundings, control }
+        let presence = repository.at_work.enter(&control);
+        Self { repository, lock, failures_before, surroundings, control, _presence: presence }
     }
 
     /// The repository.

@@ -1,9 +1,10 @@
-//! Packs on their way to the store: so many at once, in tickets that can be waited for.
+//! Packs on their way to the store: so many at once, in tickets that can be waited for. Who waits for a ticket
+//! is served in the order of coming, so that no task starves beside one with more threads.
 //!
 //! A failed upload is never forgotten: it is counted, and whoever relied on the
 //! packs of that time learns of it when waiting.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
@@ -20,6 +21,9 @@ pub struct Uploads {
 #[derive(Default)]
 struct State {
     next_ticket: u64,
+    next_place: u64,
+    /// Places of those who wait for a ticket.
+    queue: VecDeque<u64>,
     under_way: BTreeSet<u64>,
     failures: u64,
     last_failure: Option<Arc<Error>>,
@@ -34,9 +38,15 @@ impl Uploads {
     /// Waits for room and takes a ticket: the back-pressure on whoever fills packs.
     pub fn begin(&self) -> u64 {
         let mut state = self.state.lock();
-        while state.under_way.len() >= self.at_once_max {
+        let place = state.next_place;
+        state.next_place += 1;
+        state.queue.push_back(place);
+        while state.queue.front() != Some(&place) || state.under_way.len() >= self.at_once_max {
             self.changed.wait(&mut state);
         }
+        state.queue.pop_front();
+        // There may be room for the next one as well.
+        self.changed.notify_all();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         state.under_way.insert(ticket);
@@ -89,5 +99,36 @@ fn failure_since(state: &State, mark: u64) -> Result<()> {
     match &state.last_failure {
         Some(error) if state.failures > mark => Err(Error::Upload(error.clone())),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tickets_are_given_in_the_order_of_coming() {
+        let uploads = Arc::new(Uploads::new(2));
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let held = [uploads.begin(), uploads.begin()];
+        let mut threads = Vec::new();
+        for number in 0..20 {
+            let (waiting, told) = (uploads.clone(), served.clone());
+            threads.push(std::thread::spawn(move || {
+                let ticket = waiting.begin();
+                told.lock().push(number);
+                waiting.end(ticket, Ok(()));
+            }));
+            while uploads.state.lock().queue.len() <= number {
+                std::thread::yield_now();
+            }
+        }
+        uploads.end(held[0], Ok(()));
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        uploads.end(held[1], Ok(()));
+        assert_eq!(*served.lock(), (0..20).collect::<Vec<_>>());
+        uploads.wait_for_all(0).unwrap();
     }
 }

@@ -10,13 +10,16 @@
 //! asynchronous tasks (`spawn_blocking` threads are fine).
 
 mod failure;
+mod folder;
 mod http;
 mod listing;
 mod local;
 mod location;
+mod pace;
 mod remote;
 mod settings;
 mod staging;
+mod traffic;
 
 #[cfg(test)]
 mod conformance;
@@ -27,16 +30,15 @@ use std::future::Future;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt};
 use object_store::path::Path as ObjectPath;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode};
 use tokio::runtime::Runtime;
 
 pub use listing::ListedObject;
 pub use location::Location;
+pub use pace::BYTES_PER_SECOND_MIN;
 pub use settings::StoreSettings;
 
 use crate::error::{Error, Result};
@@ -44,9 +46,8 @@ use failure::{Failed, failure};
 use http::{ANSWER_BYTES_MAX, Call};
 use local::LocalStore;
 use location::Place;
+use traffic::{Direction, Traffic};
 
-/// Objects handed over at once while listing.
-const LIST_BATCH: usize = 256;
 /// Writers that meet while making the same WebDAV folder: one wins, the others ask again.
 const FOLDER_RACES_MAX: usize = 3;
 /// How often a call is made again with a new signature. Each time took minutes of retries, which are bounded by
@@ -66,6 +67,11 @@ struct Shared {
     is_webdav: bool,
     is_memory: bool,
     connections: usize,
+    uploads_at_once: usize,
+    traffic: Arc<Traffic>,
+    /// Whether the traffic is looked at where the bytes are: with each frame of a connection. Otherwise it is here,
+    /// for whole objects.
+    is_paced_below: bool,
     /// Taken when the last clone is dropped.
     runtime: Option<Runtime>,
 }
@@ -77,8 +83,10 @@ impl Store {
     /// # Errors
     /// [`Error::Invalid`] for settings that this kind of store does not have.
     pub fn open(location: &Location, settings: &StoreSettings) -> Result<Self> {
-        let objects = remote::connect(location, settings, remote::connector(settings))?;
-        Self::over(objects, location, settings)
+        let traffic = Traffic::new(settings);
+        let objects = remote::connect(location, settings, remote::connector(settings, &traffic))?;
+        let is_here = matches!(location.place(), Place::Folder(_) | Place::Memory { .. });
+        Self::assemble(objects, location, settings, traffic, !is_here)
     }
 
     /// A store over `objects`, which hold what lies at `location`: for those who
@@ -87,6 +95,16 @@ impl Store {
         objects: Arc<dyn ObjectStore>,
         location: &Location,
         settings: &StoreSettings,
+    ) -> Result<Self> {
+        Self::assemble(objects, location, settings, Traffic::new(settings), false)
+    }
+
+    fn assemble(
+        objects: Arc<dyn ObjectStore>,
+        location: &Location,
+        settings: &StoreSettings,
+        traffic: Arc<Traffic>,
+        is_paced_below: bool,
     ) -> Result<Self> {
         let folder = location.as_folder().map(Path::to_path_buf);
         let connections = settings.connections_for(folder.is_some());
@@ -107,6 +125,9 @@ impl Store {
                 is_webdav: matches!(location.place(), Place::WebDav { .. }),
                 is_memory: matches!(location.place(), Place::Memory { .. }),
                 connections,
+                uploads_at_once: settings.uploads_at_once(connections),
+                traffic,
+                is_paced_below,
                 runtime: Some(runtime),
             }),
         })
@@ -136,6 +157,22 @@ impl Store {
         self.shared.connections
     }
 
+    /// The same for calls that write much: fewer, if a limit leaves each of them little.
+    pub fn uploads_at_once(&self) -> usize {
+        self.shared.uploads_at_once
+    }
+
+    /// While `is_paused`, nothing goes to or from the store, calls of other threads that are under way included; what
+    /// concerns `locks` does. They wait, for as long as that lasts, and their time limits do not count it.
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        self.shared.traffic.close(is_paused);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_paused(&self) -> bool {
+        !self.shared.traffic.is_free()
+    }
+
     /// All of an object of at most `size_bytes_max`; a larger one is [`Error::Damaged`], unread.
     pub fn read(&self, path: &str, size_bytes_max: u64) -> Result<Bytes> {
         let at = object_path(path)?;
@@ -146,7 +183,7 @@ impl Store {
             Ok((size, bytes))
         })?;
         match bytes {
-            Some(bytes) => self.check_length(path, bytes, size),
+            Some(bytes) => self.received(path, bytes, size),
             None => {
                 let why = format!("its {size} bytes are more than the {size_bytes_max} that it may have");
                 Err(Error::damaged(path, why))
@@ -161,8 +198,8 @@ impl Store {
         }
         let at = object_path(path)?;
         let length = range.end - range.start;
-        match self.call_raw(length, || self.shared.objects.get_range(&at, range.clone())) {
-            Ok(bytes) => self.check_length(path, bytes, length),
+        match self.call_raw(path, length, || self.shared.objects.get_range(&at, range.clone())) {
+            Ok(bytes) => self.received(path, bytes, length),
             Err(failed) if failed.is_about_range() => match self.size(path)? {
                 Some(size) if size < range.end => Err(too_short(path, size, range.end)),
                 _ => Err(self.failure("read", path, failed)),
@@ -174,14 +211,14 @@ impl Store {
     /// The last `bytes` of an object, or all of it if it has fewer, and its size.
     pub fn read_tail(&self, path: &str, bytes: u64) -> Result<(Bytes, u64)> {
         let at = object_path(path)?;
-        let tail = self.call_raw(bytes, || async {
+        let tail = self.call_raw(path, bytes, || async {
             let options = GetOptions::new().with_range(Some(GetRange::Suffix(bytes)));
             let found = self.shared.objects.get_opts(&at, options).await?;
             let size = found.meta.size;
             Ok((found.bytes().await?, size))
         });
         match tail {
-            Ok((tail, size)) => Ok((self.check_length(path, tail, size.min(bytes))?, size)),
+            Ok((tail, size)) => Ok((self.received(path, tail, size.min(bytes))?, size)),
             // Azure has no ranges from the end, and nobody has one of an empty object.
             Err(failed) if failed.is_about_range() => {
                 let size = self.size(path)?.ok_or_else(|| self.failure("read", path, failed))?;
@@ -194,7 +231,7 @@ impl Store {
     /// An object's size; `None` if there is no such object.
     pub fn size(&self, path: &str) -> Result<Option<u64>> {
         let at = object_path(path)?;
-        match self.call_raw(ANSWER_BYTES_MAX, || self.shared.objects.head(&at)) {
+        match self.call_raw(path, ANSWER_BYTES_MAX, || self.shared.objects.head(&at)) {
             Ok(meta) => Ok(Some(meta.size)),
             Err(failed) if failed.is_not_found() => Ok(None),
             Err(failed) => Err(self.failure("look for", path, failed)),
@@ -205,8 +242,10 @@ impl Store {
     pub fn write(&self, path: &str, bytes: Bytes) -> Result<()> {
         let at = object_path(path)?;
         let mut races = 0;
+        self.pass(path, Direction::Up, bytes.len());
         loop {
-            match self.call_raw(ANSWER_BYTES_MAX, || self.shared.objects.put(&at, bytes.clone().into())) {
+            match self.call_raw(path, ANSWER_BYTES_MAX, || self.shared.objects.put(&at, bytes.clone().into()))
+            {
                 Ok(_) => return Ok(()),
                 Err(failed)
                     if self.shared.is_webdav && races < FOLDER_RACES_MAX && failed.is_folder_race() =>
@@ -225,7 +264,8 @@ impl Store {
     /// An answer lost on the way is no failure: an object with these very bytes counts as ours.
     pub fn create(&self, path: &str, bytes: Bytes) -> Result<bool> {
         let at = object_path(path)?;
-        let created = self.call_raw(ANSWER_BYTES_MAX, || {
+        self.pass(path, Direction::Up, bytes.len());
+        let created = self.call_raw(path, ANSWER_BYTES_MAX, || {
             self.shared.objects.put_opts(&at, bytes.clone().into(), PutMode::Create.into())
         });
         match created {
@@ -252,107 +292,10 @@ impl Store {
     /// Google and memory do not say, and answer `true`.
     pub fn delete(&self, path: &str) -> Result<bool> {
         let at = object_path(path)?;
-        match self.call_raw(ANSWER_BYTES_MAX, || self.shared.objects.delete(&at)) {
+        match self.call_raw(path, ANSWER_BYTES_MAX, || self.shared.objects.delete(&at)) {
             Ok(()) => Ok(true),
             Err(failed) if failed.is_not_found() => Ok(false),
             Err(failed) => Err(self.failure("delete", path, failed)),
-        }
-    }
-
-    /// Tells `each` of every object below the folder `prefix` whose name is an id,
-    /// in no order; a folder that is not there has none. Memory is bounded by a
-    /// page of the store's answer (a folder's entries, locally and on WebDAV).
-    /// `each` may use this store; its error ends the listing and is returned.
-    pub fn list(&self, prefix: &str, mut each: impl FnMut(ListedObject) -> Result<()>) -> Result<()> {
-        let at = object_path(prefix)?;
-        let mut batches = self.listing(&at, None);
-        let (mut last, mut renewals) = (None, 0);
-        loop {
-            let call = Call::new(ANSWER_BYTES_MAX);
-            let Some(batch) = self.runtime().block_on(call.run(batches.next())) else { return Ok(()) };
-            for object in batch {
-                match object {
-                    Ok(object) => {
-                        last = Some(object.location.clone());
-                        if let Some(listed) = listing::listed(object) {
-                            each(listed)?;
-                        }
-                    }
-                    Err(error) => {
-                        let failed = Failed { error, answer: call.take_answer() };
-                        // Clouds alone sign with a date, and all of them list in the order of names.
-                        if !failed.is_stale() || renewals == RENEWALS_MAX {
-                            return Err(self.failure("list", prefix, failed));
-                        }
-                        renewals += 1;
-                        batches = self.listing(&at, last.as_ref());
-                    }
-                }
-            }
-        }
-    }
-
-    fn listing(
-        &self,
-        at: &ObjectPath,
-        after: Option<&ObjectPath>,
-    ) -> BoxStream<'static, Vec<object_store::Result<ObjectMeta>>> {
-        let objects = &self.shared.objects;
-        let listed = match after {
-            Some(after) => objects.list_with_offset(Some(at), after),
-            None if self.shared.is_webdav => listing::walk(Arc::clone(objects), at.clone()).boxed(),
-            None => objects.list(Some(at)),
-        };
-        listed.ready_chunks(LIST_BATCH).boxed()
-    }
-
-    /// Makes the folders of a new local repository; other stores need none.
-    pub fn prepare_layout(&self) -> Result<()> {
-        match &self.shared.local {
-            Some((local, folder)) => local
-                .prepare_layout()
-                .map_err(|error| self.failure("create", "folders", local::at(folder, error).into())),
-            None => Ok(()),
-        }
-    }
-
-    /// What killed writers left in a local store, with the time of their last
-    /// write. A writer that is alive has such files too: only old ones are waste.
-    pub fn staging_files(&self) -> Result<Vec<(PathBuf, SystemTime)>> {
-        match &self.shared.local {
-            Some((local, _)) => {
-                local.staging_files().map_err(|error| self.failure("list", "staging files", error.into()))
-            }
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// Gives a file that [`Self::staging_files`] gave the name that it was written for, if it is
-    /// whole: if that name is its digest. `false` if it is not whole, or gone.
-    pub fn finish_staging(&self, path: &Path) -> Result<bool> {
-        self.ensure_staging(path)?;
-        staging::finish(path).map_err(|error| {
-            self.failure("write", &path.display().to_string(), local::at(path, error).into())
-        })
-    }
-
-    /// Deletes a file that [`Self::staging_files`] gave. One that is gone is fine.
-    pub fn remove_staging(&self, path: &Path) -> Result<()> {
-        self.ensure_staging(path)?;
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(self.failure("delete", &path.display().to_string(), local::at(path, error).into()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn ensure_staging(&self, path: &Path) -> Result<()> {
-        let is_inside = self.is_local().is_some_and(|folder| path.starts_with(folder));
-        if is_inside && staging::is_staging(path) {
-            Ok(())
-        } else {
-            Err(Error::Invalid(format!("{} is no staging file of this store", path.display())))
         }
     }
 
@@ -363,18 +306,20 @@ impl Store {
         answer_bytes_max: u64,
         request: impl FnMut() -> F,
     ) -> Result<T> {
-        self.call_raw(answer_bytes_max, request).map_err(|failed| self.failure(operation, path, failed))
+        self.call_raw(path, answer_bytes_max, request).map_err(|failed| self.failure(operation, path, failed))
     }
 
     /// Runs what `request` makes, whose answers have at most `answer_bytes_max`; again, with a new signature, if
     /// the one it had was too old when it came to be sent.
     fn call_raw<T, F: Future<Output = object_store::Result<T>>>(
         &self,
+        path: &str,
         answer_bytes_max: u64,
         mut request: impl FnMut() -> F,
     ) -> Result<T, Failed> {
-        let call = Call::new(answer_bytes_max);
+        let call = Call::new(answer_bytes_max, is_urgent(path));
         let mut renewals = 0;
+        self.pass(path, Direction::Up, 0);
         loop {
             let error = match self.runtime().block_on(call.run(request())) {
                 Ok(done) => return Ok(done),
@@ -388,6 +333,14 @@ impl Store {
         }
     }
 
+    /// Waits until so many bytes may go, where nobody else does that.
+    fn pass(&self, path: &str, direction: Direction, bytes: usize) {
+        let is_free = self.shared.is_paced_below || self.shared.traffic.is_free() || is_urgent(path);
+        if !is_free {
+            self.runtime().block_on(self.shared.traffic.pass(direction, bytes as u64));
+        }
+    }
+
     fn runtime(&self) -> &Runtime {
         self.shared.runtime.as_ref().expect("the runtime is taken only when dropped")
     }
@@ -396,7 +349,8 @@ impl Store {
         failure(operation, path, &self.shared.location, failed)
     }
 
-    fn check_length(&self, path: &str, bytes: Bytes, length: u64) -> Result<Bytes> {
+    fn received(&self, path: &str, bytes: Bytes, length: u64) -> Result<Bytes> {
+        self.pass(path, Direction::Down, bytes.len());
         if bytes.len() as u64 == length {
             Ok(bytes)
         } else {
@@ -418,6 +372,11 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Store").field(&self.shared.location).finish()
     }
+}
+
+/// A lock is refreshed while nothing else may go.
+fn is_urgent(path: &str) -> bool {
+    path == "locks" || path.starts_with("locks/")
 }
 
 fn object_path(path: &str) -> Result<ObjectPath> {

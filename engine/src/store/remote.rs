@@ -18,6 +18,7 @@ use secrecy::ExposeSecret;
 use super::http::{Connector, RetryLimits, SIGNATURE_LIFE, TransferLimit, system_randomness};
 use super::location::{Location, Login, Place};
 use super::settings::StoreSettings;
+use super::traffic::Traffic;
 use crate::error::{Error, Result};
 
 const PROVIDERS: [&str; 3] = ["aws_", "azure_", "google_"];
@@ -217,7 +218,7 @@ fn options_of<'a>(settings: &'a StoreSettings, provider: &str) -> impl Iterator<
 }
 
 /// Requests as `settings` want them.
-pub(super) fn connector(settings: &StoreSettings) -> Connector {
+pub(super) fn connector(settings: &StoreSettings, traffic: &Arc<Traffic>) -> Connector {
     Connector {
         transfer: TransferLimit {
             base: settings.request_timeout,
@@ -227,6 +228,7 @@ pub(super) fn connector(settings: &StoreSettings) -> Connector {
         signature_life: SIGNATURE_LIFE,
         randomness: Arc::new(system_randomness),
         authorities: Vec::new(),
+        traffic: Arc::clone(traffic),
     }
 }
 

@@ -18,6 +18,10 @@ const CONNECTIONS_LOCAL: usize = 2;
 /// restic's default for every remote backend.
 const CONNECTIONS_REMOTE: usize = 5;
 
+/// What an upload under a limit should have for itself. With less, several at once all take so long that nothing
+/// seems to move, and a server may take them for dead: a pack of 16 MiB takes some 5 minutes at this.
+const UPLOAD_SHARE_BYTES_PER_SECOND: u64 = 64 << 10;
+
 /// What restic's users have in their environment, and what it is called here.
 const RESTIC_VARIABLES: [(&str, &str); 4] = [
     ("AZURE_ACCOUNT_NAME", "azure_storage_account_name"),
@@ -52,6 +56,11 @@ pub struct StoreSettings {
     pub retry_timeout: Duration,
     /// How many times at most it is tried again; 0 for never.
     pub retries_max: usize,
+    /// The most that all calls together send; without a limit if absent, and at least
+    /// [`BYTES_PER_SECOND_MIN`](super::BYTES_PER_SECOND_MIN). What is sent for locks is not counted.
+    pub upload_bytes_per_second: Option<u64>,
+    /// The same for what they receive.
+    pub download_bytes_per_second: Option<u64>,
 }
 
 impl Default for StoreSettings {
@@ -66,6 +75,8 @@ impl Default for StoreSettings {
             connect_timeout: Duration::from_secs(30),
             retry_timeout: Duration::from_secs(180),
             retries_max: 10,
+            upload_bytes_per_second: None,
+            download_bytes_per_second: None,
         }
     }
 }
@@ -90,7 +101,7 @@ impl StoreSettings {
         self
     }
 
-    /// Whether both lead to the same store, time limits and connections aside.
+    /// Whether both lead to the same store, limits and connections aside.
     pub(crate) fn reaches_the_same_as(&self, other: &Self) -> bool {
         let exposed = |settings: &Self| -> Vec<(String, String)> {
             let all = settings.options.iter();
@@ -102,6 +113,12 @@ impl StoreSettings {
     pub(super) fn connections_for(&self, is_local: bool) -> usize {
         let default = if is_local { CONNECTIONS_LOCAL } else { CONNECTIONS_REMOTE };
         self.connections.unwrap_or(default).max(1)
+    }
+
+    /// How many of so many connections may upload at once.
+    pub(super) fn uploads_at_once(&self, connections: usize) -> usize {
+        let shares = self.upload_bytes_per_second.map(|limit| limit / UPLOAD_SHARE_BYTES_PER_SECOND);
+        shares.map_or(connections, |shares| connections.min(shares.max(1) as usize))
     }
 }
 
@@ -133,6 +150,8 @@ impl fmt::Debug for StoreSettings {
             .field("connect_timeout", &self.connect_timeout)
             .field("retry_timeout", &self.retry_timeout)
             .field("retries_max", &self.retries_max)
+            .field("upload_bytes_per_second", &self.upload_bytes_per_second)
+            .field("download_bytes_per_second", &self.download_bytes_per_second)
             .finish()
     }
 }
@@ -178,5 +197,15 @@ mod tests {
         assert_eq!((settings.connections_for(true), settings.connections_for(false)), (2, 5));
         let none = StoreSettings { connections: Some(0), ..settings };
         assert_eq!(none.connections_for(true), 1);
+    }
+
+    #[test]
+    fn under_a_low_limit_fewer_uploads_go_at_once() {
+        for (limit, at_once) in
+            [(None, 5), (Some(1), 1), (Some(64 << 10), 1), (Some(200 << 10), 3), (Some(u64::MAX), 5)]
+        {
+            let settings = StoreSettings { upload_bytes_per_second: limit, ..StoreSettings::default() };
+            assert_eq!(settings.uploads_at_once(5), at_once, "{limit:?}");
+        }
     }
 }

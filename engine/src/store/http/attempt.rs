@@ -13,6 +13,7 @@ use super::answer::Answer;
 use super::body::{IsWhole, Received, sent};
 use super::fault::Fault;
 use super::stopwatch::Stopwatch;
+use crate::store::traffic::Passage;
 
 /// More of an error document is not read: what matters stands at its beginning.
 const REFUSAL_BYTES_MAX: u64 = 64 << 10;
@@ -49,9 +50,10 @@ pub(super) async fn attempt(
     client: &reqwest::Client,
     request: &Request,
     limits: &AttemptLimits,
+    passage: &Passage,
 ) -> (Tried, Duration) {
     let watch = Stopwatch::start();
-    let tried = match exchange(client, request, limits, &watch).await {
+    let tried = match exchange(client, request, limits, passage, &watch).await {
         Ok(tried) => tried,
         Err(fault) => Tried::Failed(fault),
     };
@@ -62,15 +64,16 @@ async fn exchange(
     client: &reqwest::Client,
     request: &Request,
     limits: &AttemptLimits,
+    passage: &Passage,
     watch: &Arc<Stopwatch>,
 ) -> Result<Tried, Fault> {
     let mut sending = reqwest::Request::new(request.method.clone(), request.url.clone());
     *sending.headers_mut() = request.headers.clone();
-    *sending.body_mut() = Some(sent(request.body.clone(), Arc::clone(watch)));
+    *sending.body_mut() = Some(sent(request.body.clone(), watch, passage).await);
     let answered = watch.within(limits.transfer, client.execute(sending)).await.map_err(Fault::NoAnswer)?;
     let response = answered.map_err(|error| Fault::of_request(error, limits.connect_timeout))?;
     let (status, headers) = (response.status(), response.headers().clone());
-    let mut received = Received::new(response, limits);
+    let mut received = Received::new(response, limits, passage);
     if !status.is_success() {
         // What was cut off is not missed: this is read by people, and by what looks for a code.
         let (body, _) = received.collect(REFUSAL_BYTES_MAX).await?;

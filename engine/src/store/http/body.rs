@@ -5,41 +5,58 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use futures::stream::{BoxStream, Stream, StreamExt, unfold};
+use futures::stream::{BoxStream, StreamExt, unfold};
 use http_body::{Body, Frame};
 use object_store::client::{HttpError, HttpRequestBody, HttpResponseBody};
 
 use super::fault::Fault;
 use super::stopwatch::Stopwatch;
 use super::{AttemptLimits, TransferLimit};
+use crate::store::traffic::{Direction, Passage};
 
-/// What is handed to a connection at once.
-pub(super) const FRAME_BYTES_MAX: usize = 64 << 10;
+/// What is handed to a connection at once, where no pace wants less.
+const FRAME_BYTES_MAX: usize = 64 << 10;
 
 /// The body of one try. What fits into one frame is handed over as it is, so that a redirect can be followed.
-pub(super) fn sent(body: HttpRequestBody, watch: Arc<Stopwatch>) -> reqwest::Body {
+pub(super) async fn sent(body: HttpRequestBody, watch: &Arc<Stopwatch>, passage: &Passage) -> reqwest::Body {
+    let frame_bytes = passage.piece_bytes().map_or(FRAME_BYTES_MAX, |bytes| bytes as usize);
     if let Some(bytes) = body.as_bytes()
         && bytes.len() <= FRAME_BYTES_MAX
     {
+        passage.pass(Direction::Up, bytes.len() as u64, watch).await;
         return bytes.clone().into();
     }
-    reqwest::Body::wrap_stream(frames(body, watch))
+    let sending =
+        Sending { body, rest: Bytes::new(), frame_bytes, watch: Arc::clone(watch), passage: passage.clone() };
+    reqwest::Body::wrap_stream(unfold(sending, |mut sending| async move {
+        let frame = sending.next().await?;
+        Some((frame, sending))
+    }))
 }
 
-fn frames(body: HttpRequestBody, watch: Arc<Stopwatch>) -> impl Stream<Item = Result<Bytes, HttpError>> {
-    unfold((body, Bytes::new(), watch), |(mut body, mut rest, watch)| async move {
-        while rest.is_empty() {
-            let next = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await?;
+struct Sending {
+    body: HttpRequestBody,
+    rest: Bytes,
+    frame_bytes: usize,
+    watch: Arc<Stopwatch>,
+    passage: Passage,
+}
+
+impl Sending {
+    async fn next(&mut self) -> Option<Result<Bytes, HttpError>> {
+        while self.rest.is_empty() {
+            let next = std::future::poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await?;
             match next.map(Frame::into_data) {
-                Ok(Ok(bytes)) => rest = bytes,
+                Ok(Ok(bytes)) => self.rest = bytes,
                 Ok(Err(_)) => {}
-                Err(error) => return Some((Err(error), (body, rest, watch))),
+                Err(error) => return Some(Err(error)),
             }
         }
-        let frame = rest.split_to(rest.len().min(FRAME_BYTES_MAX));
-        watch.moved(frame.len() as u64);
-        Some((Ok(frame), (body, rest, watch)))
-    })
+        let frame = self.rest.split_to(self.rest.len().min(self.frame_bytes));
+        self.passage.pass(Direction::Up, frame.len() as u64, &self.watch).await;
+        self.watch.moved(frame.len() as u64);
+        Some(Ok(frame))
+    }
 }
 
 /// Reads an answer's body, frame by frame.
@@ -49,13 +66,21 @@ pub(super) struct Received {
     received: u64,
     watch: Arc<Stopwatch>,
     limit: TransferLimit,
+    passage: Passage,
 }
 
 impl Received {
     /// `response` has given its headers; its body's time begins now.
-    pub(super) fn new(response: reqwest::Response, limits: &AttemptLimits) -> Self {
+    pub(super) fn new(response: reqwest::Response, limits: &AttemptLimits, passage: &Passage) -> Self {
         let expected = response.content_length();
-        Self { response, expected, received: 0, watch: Stopwatch::start(), limit: limits.transfer }
+        Self {
+            response,
+            expected,
+            received: 0,
+            watch: Stopwatch::start(),
+            limit: limits.transfer,
+            passage: passage.clone(),
+        }
     }
 
     /// The length that was announced.
@@ -72,6 +97,7 @@ impl Received {
             Some(bytes) => {
                 self.received += bytes.len() as u64;
                 self.watch.moved(bytes.len() as u64);
+                self.passage.pass(Direction::Down, bytes.len() as u64, &self.watch).await;
                 Ok(Some(bytes))
             }
             None if expected.is_some_and(|expected| expected != received) => {

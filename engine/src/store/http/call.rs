@@ -26,6 +26,8 @@ pub(in crate::store) struct Call {
     /// Answers up to this size are read whole before they are handed on, so that one that breaks off is asked for
     /// again.
     pub(super) whole_bytes_max: u64,
+    /// Whether it waits neither for the pace nor for the end of a pause.
+    pub(super) is_urgent: bool,
     state: Mutex<State>,
 }
 
@@ -37,8 +39,8 @@ struct State {
 
 impl Call {
     /// A call that expects answers of at most `whole_bytes_max`.
-    pub(in crate::store) fn new(whole_bytes_max: u64) -> Arc<Self> {
-        Arc::new(Self { whole_bytes_max, state: Mutex::default() })
+    pub(in crate::store) fn new(whole_bytes_max: u64, is_urgent: bool) -> Arc<Self> {
+        Arc::new(Self { whole_bytes_max, is_urgent, state: Mutex::default() })
     }
 
     /// Runs `work` as part of this call.
@@ -48,7 +50,7 @@ impl Call {
 
     /// The call that runs.
     pub(super) fn current() -> Arc<Self> {
-        CALL.try_with(Arc::clone).unwrap_or_else(|_| Self::new(ANSWER_BYTES_MAX))
+        CALL.try_with(Arc::clone).unwrap_or_else(|_| Self::new(ANSWER_BYTES_MAX, false))
     }
 
     /// The refusal that the last request came to, if it was refused.

@@ -18,6 +18,7 @@ use super::client;
 use super::fault::Fault;
 use super::retry::{Decision, RetryLimits};
 use crate::crypto;
+use crate::store::traffic::{Passage, Traffic};
 
 /// A signature holds for 15 minutes at AWS and Azure, by clocks that may differ by some minutes.
 pub(in crate::store) const SIGNATURE_LIFE: Duration = Duration::from_secs(5 * 60);
@@ -34,6 +35,7 @@ pub(in crate::store) struct Connector {
     pub(in crate::store) randomness: Randomness,
     /// Authorities that are trusted beside the machine's own.
     pub(in crate::store) authorities: Vec<reqwest::Certificate>,
+    pub(in crate::store) traffic: Arc<Traffic>,
 }
 
 impl std::fmt::Debug for Connector {
@@ -78,11 +80,13 @@ impl HttpService for Service {
             connect_timeout: self.connect_timeout,
             whole_bytes_max: call.whole_bytes_max,
         };
+        let passage = Passage::new(&self.connector.traffic, call.is_urgent);
         loop {
+            passage.pass_gate().await;
             if made.is_stale(self.connector.signature_life) {
                 return Err(Fault::Stale.into_http());
             }
-            let (tried, took) = attempt(&self.client, &request, &limits).await;
+            let (tried, took) = attempt(&self.client, &request, &limits, &passage).await;
             let (may_pass, asked) = match &tried {
                 Tried::Accepted(_) => (false, None),
                 Tried::Refused(answer, _) => (answer.may_pass(), answer.retry_after),

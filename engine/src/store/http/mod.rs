@@ -24,6 +24,8 @@ mod fault_tests;
 mod retry_tests;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod traffic_tests;
 
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ pub(super) use call::{ANSWER_BYTES_MAX, Call};
 pub(super) use connector::{Connector, SIGNATURE_LIFE, system_randomness};
 pub(super) use fault::{Fault, chain, find};
 pub(super) use retry::RetryLimits;
+pub(super) use stopwatch::Stopwatch;
 
 /// The time a transfer may take: a base, and more for every byte.
 #[derive(Clone, Copy, Debug)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Connector;
+use crate::store::traffic::Traffic;
 use crate::store::{Location, Store, StoreSettings, remote};
 
 /// What a client asked.
@@ -137,9 +138,10 @@ pub(super) fn with_keys(settings: StoreSettings) -> StoreSettings {
 /// Opens a store whose connector is changed first; its waits of its own choice take no time.
 pub(super) fn open(place: &str, settings: &StoreSettings, change: impl FnOnce(&mut Connector)) -> Store {
     let location = Location::parse(place, std::path::Path::new("/")).unwrap();
-    let mut connector = remote::connector(settings);
+    let traffic = Traffic::new(settings);
+    let mut connector = remote::connector(settings, &traffic);
     connector.randomness = Arc::new(|| 0.0);
     change(&mut connector);
     let objects = remote::connect(&location, settings, connector).unwrap();
-    Store::over(objects, &location, settings).unwrap()
+    Store::assemble(objects, &location, settings, traffic, true).unwrap()
 }

@@ -51,8 +51,7 @@ impl Stopwatch {
     }
 
     /// Stops it until what is returned is dropped. Several waits at once are one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing waits for a pace or a pause yet"))]
-    pub(super) fn own_wait(self: &Arc<Self>) -> OwnWait {
+    pub(in crate::store) fn own_wait(self: &Arc<Self>) -> OwnWait {
         let mut state = self.state.lock();
         if state.own_waits == 0 {
             state.stopped_at = Instant::now();
@@ -98,7 +97,7 @@ impl Stopwatch {
 
 /// A wait of our own; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct OwnWait(Arc<Stopwatch>);
+pub(in crate::store) struct OwnWait(Arc<Stopwatch>);
 
 impl Drop for OwnWait {
     fn drop(&mut self) {
