@@ -98,6 +98,12 @@ pub struct GlobalOptions {
     #[arg(long, global = true, value_name = "MIB", env = "KEEPWELL_PACK_SIZE", hide_env_values = true,
           value_parser = clap::value_parser!(u32).range(4..=128))]
     pub pack_size: Option<u32>,
+    /// Send at most so many KiB a second to the store; 0 for no limit
+    #[arg(long, global = true, value_name = "KIB")]
+    pub limit_upload: Option<u32>,
+    /// Receive at most so many KiB a second from the store; 0 for no limit
+    #[arg(long, global = true, value_name = "KIB")]
+    pub limit_download: Option<u32>,
     /// Option of the store, as endpoint=https://…, region=…; connections=N; machine-credentials=true takes
     /// credentials from the cloud machine's own role
     #[arg(short = 'o', long = "option", global = true, value_name = "KEY=VALUE")]

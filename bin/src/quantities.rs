@@ -5,21 +5,25 @@ use std::time::Duration;
 use chrono::{DateTime, FixedOffset, Local, NaiveDate, NaiveDateTime, TimeZone};
 use keepwell_engine::format::Timestamp;
 
-/// Reads a number of bytes: digits with or without b, k, m, g or t (powers of 1024).
+/// Reads a number of bytes: digits, and b, k, m, g or t (powers of 1024), also as KiB, MiB, GiB or TiB.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is no size: write digits, and k, m, g or t for a unit");
-    let last = text.chars().last().ok_or_else(wrong)?;
-    let shift = match last.to_ascii_lowercase() {
-        'b' | '0'..='9' => 0,
-        'k' => 10,
-        'm' => 20,
-        'g' => 30,
-        't' => 40,
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let shift = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "t" | "tib" => 40,
         _ => return Err(wrong()),
     };
-    let digits = if last.is_ascii_digit() { text } else { &text[..text.len() - 1] };
     let number: u64 = digits.parse().map_err(|_| wrong())?;
     number.checked_mul(1 << shift).ok_or_else(|| format!("{text} is too large"))
+}
+
+/// Reads bytes per second: a size, with or without `/s`.
+pub fn parse_rate(text: &str) -> Result<u64, String> {
+    parse_size(text.strip_suffix("/s").unwrap_or(text))
 }
 
 /// Reads a duration: `90s`, `5m`, `1h30m`, `2d`, `500ms`.
@@ -97,12 +101,21 @@ mod tests {
 
     #[test]
     fn sizes_are_read() {
-        for (text, bytes) in
-            [("0", 0), ("12b", 12), ("3k", 3 << 10), ("2M", 2 << 20), ("1g", 1 << 30), ("4T", 4 << 40)]
-        {
+        for (text, bytes) in [
+            ("0", 0),
+            ("12b", 12),
+            ("3k", 3 << 10),
+            ("2M", 2 << 20),
+            ("1g", 1 << 30),
+            ("4T", 4 << 40),
+            ("2 MiB", 2 << 20),
+            ("500KiB", 500 << 10),
+        ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "k", "-1", "1.5m", "12x", "99999999999t", "1é"] {
+        assert_eq!(parse_rate("2 MiB/s"), Ok(2 << 20));
+        assert_eq!(parse_rate("2 MiB"), Ok(2 << 20));
+        for text in ["", "k", "-1", "1.5m", "12x", "99999999999t", "1é", "2 MB", "2 MiB/s"] {
             assert!(parse_size(text).is_err(), "{text}");
         }
     }

@@ -221,7 +221,7 @@ pub fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
     absolute(variable).or_else(|| Some(absolute("HOME")?.join(in_home)))
 }
 
-/// How stores are reached: the usual variables, and `-o` over them.
+/// How stores are reached: the usual variables, and the options over them.
 pub fn store_settings(options: &GlobalOptions) -> Result<StoreSettings, Failure> {
     with_typed_options(settings_from_variables(), options)
 }
@@ -233,7 +233,7 @@ pub fn settings_from_variables() -> StoreSettings {
     StoreSettings::from_variables(variables)
 }
 
-/// `settings` with `-o` over them.
+/// `settings` with `-o` and the limits over them.
 pub fn with_typed_options(
     mut settings: StoreSettings,
     options: &GlobalOptions,
@@ -247,7 +247,18 @@ pub fn with_typed_options(
         settings = with_option(settings, name, value)
             .map_err(|wanted| Failure::usage(format!("the store option {name} takes {wanted}")))?;
     }
+    if let Some(kib) = options.limit_upload {
+        settings.upload_bytes_per_second = bytes_per_second(kib);
+    }
+    if let Some(kib) = options.limit_download {
+        settings.download_bytes_per_second = bytes_per_second(kib);
+    }
     Ok(settings)
+}
+
+/// As restic counts: 0 is no limit.
+fn bytes_per_second(kib: u32) -> Option<u64> {
+    (kib > 0).then(|| u64::from(kib) << 10)
 }
 
 /// `settings` with one option over them. The error says what its value is to be.

@@ -56,6 +56,36 @@ fn each_mistake_names_the_file_the_key_and_what_to_write() {
             "repositories.r.location",
             "s3, gs",
         ),
+        (
+            "[repositories.r]\nlocation = \"/r\"\npassword_file = \"/p\"\nconnections = 0",
+            "repositories.r.connections",
+            "1 to 64",
+        ),
+        (
+            "[repositories.r]\nlocation = \"/r\"\npassword_file = \"/p\"\nrequest_timeout = \"10ms\"",
+            "repositories.r.request_timeout",
+            "shorter than a second",
+        ),
+        (
+            "[repositories.r]\nlocation = \"/r\"\npassword_file = \"/p\"\nretry_timeout = \"2d\"",
+            "repositories.r.retry_timeout",
+            "longer than a day",
+        ),
+        (
+            "[repositories.r]\nlocation = \"/r\"\npassword_file = \"/p\"\nupload_limit = \"fast\"",
+            "repositories.r.upload_limit",
+            "no size",
+        ),
+        (
+            "[repositories.r]\nlocation = \"/r\"\npassword_file = \"/p\"\nupload_limit = 100",
+            "repositories.r.upload_limit",
+            "\"2 MiB\"",
+        ),
+        (
+            "[repositories.r]\nlocation = \"/r\"\npassword_file = \"/p\"\ndownload_limit = \"1000\"",
+            "repositories.r.download_limit",
+            "less than 1 KiB",
+        ),
         ("items = 3", "items", "a table"),
         ("\"a[999999999]\" = 3", "a[999999999]", "no such key"),
     ] {

@@ -12,12 +12,12 @@ use keepwell_actors::calendar::ensure_valid;
 use keepwell_actors::retry::{Backoff, RetryPolicy};
 use keepwell_actors::schedule::{Schedule, ScheduleError};
 use keepwell_actors::suggestion::did_you_mean;
-use keepwell_engine::store::{Location, StoreSettings};
+use keepwell_engine::store::{BYTES_PER_SECOND_MIN, Location, StoreSettings};
 use keepwell_messages::{FilesItem, Item, ItemId, ItemSource, ScheduleText};
 use serde::Deserialize;
 
 use super::tree::{KeyError, Node};
-use super::written::{Span, Written, WrittenItem, WrittenRepository, WrittenRetry};
+use super::written::{Rate, Span, Written, WrittenItem, WrittenRepository, WrittenRetry};
 use super::{Configuration, ConfiguredRepository, DEFAULT_REPOSITORY, NamedSource, machine_zone};
 use crate::password::PasswordSource;
 use crate::repository::{settings_from_variables, user_folder, with_option};
@@ -28,6 +28,13 @@ const RETRIES_MAX: u32 = 100;
 const DELAY_MAX: Duration = Duration::from_secs(86_400);
 /// A worker that moves its counters less often than this by nature would be given up.
 const HANG_AFTER_MIN: Duration = Duration::from_secs(60);
+
+/// More calls at once only wait for each other: a store has at most so many threads.
+const CONNECTIONS_MAX: u32 = 64;
+/// A store that has not answered for a day does not.
+const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
+/// Within less no far server answers.
+const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// Checks all of it.
 pub fn resolve(file: &Path, tree: &Value) -> Result<Configuration, KeyError> {
@@ -221,7 +228,54 @@ impl Reader<'_> {
             settings = with_option(settings, option, &value.0)
                 .map_err(|wanted| self.wrong(&key, format!("it takes {wanted}")))?;
         }
+        self.set_limits(&mut settings, name, written)?;
         Ok(settings)
+    }
+
+    fn set_limits(
+        &self,
+        settings: &mut StoreSettings,
+        name: &str,
+        written: &WrittenRepository,
+    ) -> Result<(), KeyError> {
+        let wrong = |key: &str, why: String| Err(self.wrong(&["repositories", name, key], why));
+        match written.connections {
+            None => {}
+            Some(number) if (1..=CONNECTIONS_MAX).contains(&number) => {
+                settings.connections = Some(number as usize);
+            }
+            Some(number) => return wrong("connections", format!("{number} is not 1 to {CONNECTIONS_MAX}")),
+        }
+        for (key, span, shortest, setting) in [
+            ("request_timeout", written.request_timeout, TIMEOUT_MIN, &mut settings.request_timeout),
+            ("connect_timeout", written.connect_timeout, TIMEOUT_MIN, &mut settings.connect_timeout),
+            // Without any, nothing is tried again.
+            ("retry_timeout", written.retry_timeout, Duration::ZERO, &mut settings.retry_timeout),
+        ] {
+            match span {
+                None => {}
+                Some(Span(span)) if span < shortest => {
+                    return wrong(key, "it is shorter than a second".into());
+                }
+                Some(Span(span)) if span > TIMEOUT_MAX => {
+                    return wrong(key, "it is longer than a day".into());
+                }
+                Some(Span(span)) => *setting = span,
+            }
+        }
+        for (key, rate, setting) in [
+            ("upload_limit", written.upload_limit, &mut settings.upload_bytes_per_second),
+            ("download_limit", written.download_limit, &mut settings.download_bytes_per_second),
+        ] {
+            match rate {
+                None => {}
+                Some(Rate(rate)) if rate < BYTES_PER_SECOND_MIN => {
+                    return wrong(key, "it is less than 1 KiB a second; leave it away for no limit".into());
+                }
+                Some(Rate(rate)) => *setting = Some(rate),
+            }
+        }
+        Ok(())
     }
 
     fn item(

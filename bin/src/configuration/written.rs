@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
-use crate::quantities::parse_duration;
+use crate::quantities::{parse_duration, parse_rate};
 
 /// All of it.
 #[derive(Debug, Default, Deserialize)]
@@ -59,6 +59,18 @@ pub struct WrittenRepository {
     pub password_command: Option<String>,
     /// Backups that run at once into it.
     pub max_tasks: Option<u32>,
+    /// Calls under way at once.
+    pub connections: Option<u32>,
+    /// The longest that an answer may take.
+    pub request_timeout: Option<Span>,
+    /// The longest that making a connection may take.
+    pub connect_timeout: Option<Span>,
+    /// How long a request that fails is tried again.
+    pub retry_timeout: Option<Span>,
+    /// The most that is sent to it.
+    pub upload_limit: Option<Rate>,
+    /// The most that is received from it.
+    pub download_limit: Option<Rate>,
     /// Options of the store, as `-o` takes them.
     pub options: BTreeMap<String, Scalar>,
 }
@@ -136,6 +148,30 @@ impl<'de> Deserialize<'de> for Span {
         }
 
         deserializer.deserialize_str(SpanVisitor)
+    }
+}
+
+/// Bytes per second, as `"2 MiB"`.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate(pub u64);
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RateVisitor;
+
+        impl Visitor<'_> for RateVisitor {
+            type Value = Rate;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes per second with their unit in quotes, as \"500 KiB\" or \"2 MiB\"")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Rate, E> {
+                parse_rate(text).map(Rate).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(RateVisitor)
     }
 }
 
