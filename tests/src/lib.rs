@@ -17,5 +17,6 @@ pub mod programs;
 pub mod random_data;
 pub mod repository_folder;
 pub mod running;
+pub mod servers;
 pub mod simulated;
 pub mod tripwires;

@@ -71,10 +71,14 @@ pub fn say(line: &str) {
 impl Program {
     /// The program set up for `repository`, with a home, caches and configuration of its own beside it.
     pub fn command(&self, repository: &Path) -> Command {
-        let home = repository.with_extension("home");
-        std::fs::create_dir_all(&home).expect("a home for the program");
+        self.command_at(repository.as_os_str(), &repository.with_extension("home"))
+    }
+
+    /// The program set up for a repository anywhere, with everything that is its own in `home`.
+    pub fn command_at(&self, repository: &OsStr, home: &Path) -> Command {
+        std::fs::create_dir_all(home).expect("a home for the program");
         let mut command = Command::new(&self.path);
-        command.env_clear().env("HOME", &home).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env_clear().env("HOME", home).env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("TZ", std::env::var("TZ").unwrap_or_else(|_| "Europe/Berlin".into()));
         command.env("XDG_CACHE_HOME", home.join("cache")).env("TMPDIR", std::env::temp_dir());
         let (repository_variable, password_variable) = match self.dialect {
