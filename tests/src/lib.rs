@@ -19,4 +19,5 @@ pub mod repository_folder;
 pub mod running;
 pub mod servers;
 pub mod simulated;
+pub mod store_conformance;
 pub mod tripwires;

@@ -22,9 +22,7 @@ mod staging;
 mod traffic;
 
 #[cfg(test)]
-mod conformance;
-#[cfg(test)]
-mod webdav_server;
+mod answers;
 
 use std::future::Future;
 use std::ops::Range;
