@@ -11,6 +11,7 @@ pub mod compare;
 pub mod dying_runner;
 pub mod embedding;
 pub mod fault_proxy;
+pub mod faulty_backup;
 pub mod mounting;
 pub mod observed_source;
 pub mod process_counters;
