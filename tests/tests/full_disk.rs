@@ -15,6 +15,7 @@ use keepwell_tests::compare::{EXACT, assert_same};
 use keepwell_tests::mounting::{is_inside_namespace, mount};
 use keepwell_tests::programs::{keepwell, transcript};
 use keepwell_tests::random_data::write_file;
+use keepwell_tests::repository_folder::files;
 use tempfile::TempDir;
 
 const MIB: u64 = 1 << 20;
@@ -259,4 +260,14 @@ fn a_cache_that_cannot_be_written_hinders_nobody() {
         assert_eq!(output.status.code(), Some(0), "{state}: {}", transcript(&output));
         mount(&["-o", "remount,ro"], &scene.disk());
     }
+    let is_used = || files(&cache).values().any(|bytes| *bytes > 0);
+    assert!(!is_used(), "there was no room for any of it");
+    mount(&["-o", "remount,rw"], &scene.disk());
+    fs::remove_file(scene.on_disk("filler")).unwrap();
+    let output = back_up();
+    assert_eq!(output.status.code(), Some(0), "with room again: {}", transcript(&output));
+    assert!(is_used(), "with room again it is used");
+    let checked = run(&repository, options.into_iter().chain(["check", "--read-data"]));
+    assert_eq!(checked.status.code(), Some(0), "{}", transcript(&checked));
+    scene.assert_restores(&repository, &scene.beside("restored"));
 }
