@@ -219,7 +219,12 @@ impl Store {
             Ok((tail, size)) => Ok((self.received(path, tail, size.min(bytes))?, size)),
             // Azure has no ranges from the end, and nobody has one of an empty object.
             Err(failed) if failed.is_about_range() => {
-                let size = self.size(path)?.ok_or_else(|| self.failure("read", path, failed))?;
+                let Some(size) = self.size(path)? else {
+                    // Read once more, for the answer that says that it is not there.
+                    let found = self.read(path, bytes)?;
+                    let size = found.len() as u64;
+                    return Ok((found, size));
+                };
                 Ok((self.read_range(path, size.saturating_sub(bytes)..size)?, size))
             }
             Err(failed) => Err(self.failure("read", path, failed)),
