@@ -11,11 +11,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use keepwell_messages::ErrorClass;
+use keepwell_engine::store::Store;
 use keepwell_tests::fault_proxy::FaultProxy;
 use keepwell_tests::fault_proxy::fault::{Fault, Side};
 use keepwell_tests::fault_proxy::link::Link;
-use keepwell_tests::fault_proxy::script::Script;
+use keepwell_tests::fault_proxy::script::{Rule, Script, Which};
 use keepwell_tests::faulty_backup::{FaultyBackup, RETRIES_MAX, impatient};
 use keepwell_tests::programs::{Program, restic, restic_018, say};
 use keepwell_tests::random_data::seed;
@@ -101,98 +101,121 @@ fn backups_to_webdav_survive_a_network_that_fails() {
     survives_scripts(&StrictWebDav::start(), 4, &[]);
 }
 
-/// What each fault comes to if it stays: its class, within its time, after so many requests and no more.
+const REQUEST: Side = Side::Request;
+const REPLY: Side = Side::Reply;
+/// What the server asks for that is not going to be waited for.
+const TOO_LONG: Fault = Fault::Answer { status: 429, retry_after_seconds: Some(1000) };
+/// Large enough that what passes of some tries, put together, is far from all.
+const SIZE: usize = 100_000;
+/// Tries, the waits between them and the last answer, on a busy machine.
+const CALL_MAX: Duration = Duration::from_secs(15);
+
+/// A store behind a proxy that does this.
+fn faulty(server: &dyn Server, script: Script) -> (FaultProxy, Store) {
+    let proxy = FaultProxy::start(server.port(), script);
+    let settings = impatient(server.settings(proxy.port()));
+    let store = open(&server.location(proxy.port(), "faults"), &settings);
+    (proxy, store)
+}
+
+/// Tries all of them at the same time, for most of the time is waiting.
+fn with_each(faults: &[Fault], look: impl Fn(usize, Fault) + Sync) {
+    std::thread::scope(|scope| {
+        for (number, fault) in faults.iter().enumerate() {
+            let look = &look;
+            scope.spawn(move || look(number, *fault));
+        }
+    });
+}
+
 #[test]
 fn each_fault_that_stays_is_told_by_its_class_in_bounded_time_with_bounded_requests() {
-    // Large enough that what passes of each try, put together, is far from all.
-    const SIZE: usize = 100_000;
     let server = Google::start();
     server.store("faults").write("config", vec![7u8; SIZE].into()).unwrap();
-    let (request, reply) = (Side::Request, Side::Reply);
-    for fault in [
-        Fault::Cut { side: request, after_bytes: 20 },
-        Fault::Cut { side: reply, after_bytes: 20 },
-        Fault::Cut { side: reply, after_bytes: 600 },
-        Fault::Reset { side: request, after_bytes: 20 },
-        Fault::Reset { side: reply, after_bytes: 600 },
-        Fault::Stall { side: request, after_bytes: 20 },
-        Fault::Stall { side: reply, after_bytes: 20 },
-        Fault::Stall { side: reply, after_bytes: 600 },
+    let faults = [
+        Fault::Cut { side: REQUEST, after_bytes: 20 },
+        Fault::Cut { side: REPLY, after_bytes: 20 },
+        Fault::Cut { side: REPLY, after_bytes: 600 },
+        Fault::Reset { side: REQUEST, after_bytes: 20 },
+        Fault::Reset { side: REPLY, after_bytes: 600 },
+        Fault::Stall { side: REQUEST, after_bytes: 20 },
+        Fault::Stall { side: REPLY, after_bytes: 20 },
+        Fault::Stall { side: REPLY, after_bytes: 600 },
         Fault::Trickle { after_bytes: 20 },
         Fault::Trickle { after_bytes: 600 },
         Fault::Answer { status: 500, retry_after_seconds: None },
         Fault::Answer { status: 503, retry_after_seconds: None },
         Fault::Answer { status: 429, retry_after_seconds: Some(1) },
-        Fault::Answer { status: 429, retry_after_seconds: Some(1000) },
+        TOO_LONG,
         Fault::TruncateReply,
         Fault::LoseReply,
         Fault::Refuse(Duration::from_secs(60)),
-    ] {
-        let proxy = FaultProxy::start(server.port(), Script::from_request(0, fault));
-        let store = open(&server.location(proxy.port(), "faults"), &impatient(server.settings(proxy.port())));
+    ];
+    with_each(&faults, |_, fault| {
+        let (proxy, store) = faulty(&server, Script::from_request(0, fault));
         let begun = Instant::now();
         let error = store.read("config", SIZE as u64).unwrap_err();
         let (took, requests) = (begun.elapsed(), proxy.traffic().request_count());
         say(&format!("{fault:?}: {:?} after {took:.1?} and {requests} requests: {error}", error.class()));
-        let class = if let Fault::Answer { .. } = fault { ErrorClass::Server } else { ErrorClass::Network };
-        assert_eq!(error.class(), class, "{fault:?}: {error:?}");
-        assert!(took < Duration::from_secs(15), "{fault:?}: {took:?}");
+        assert_eq!(error.class(), fault.class(), "{fault:?}: {error:?}");
+        assert!(took < CALL_MAX, "{fault:?}: {took:?}");
         assert!((1..=1 + RETRIES_MAX as u64).contains(&requests), "{fault:?}: {requests} requests");
-        if fault == (Fault::Answer { status: 429, retry_after_seconds: Some(1000) }) {
+        if fault == TOO_LONG {
             assert!(
                 error.to_string().contains("1000 s"),
                 "it says how long the server asks to wait: {error}"
             );
             assert_eq!(requests, 1, "what does not fit into the time is not tried");
         }
-    }
+    });
 }
 
-/// What each fault comes to if it hits one request: nobody notices.
 #[test]
 fn each_fault_that_passes_is_outlived() {
     let server = Google::start();
     let store = server.store("faults");
-    let bytes = vec![7u8; 100_000];
+    let bytes = vec![7u8; SIZE];
     store.write("config", bytes.clone().into()).unwrap();
-    for fault in [
-        Fault::Cut { side: Side::Request, after_bytes: 20 },
-        Fault::Cut { side: Side::Reply, after_bytes: 5000 },
-        Fault::Reset { side: Side::Request, after_bytes: 20 },
-        Fault::Reset { side: Side::Reply, after_bytes: 5000 },
-        Fault::Stall { side: Side::Request, after_bytes: 20 },
-        Fault::Stall { side: Side::Reply, after_bytes: 5000 },
+    let faults = [
+        Fault::Cut { side: REQUEST, after_bytes: 20 },
+        Fault::Cut { side: REPLY, after_bytes: 20 },
+        Fault::Cut { side: REPLY, after_bytes: 5000 },
+        Fault::Reset { side: REQUEST, after_bytes: 20 },
+        Fault::Reset { side: REPLY, after_bytes: 5000 },
+        Fault::Stall { side: REQUEST, after_bytes: 20 },
+        Fault::Stall { side: REPLY, after_bytes: 5000 },
         Fault::Trickle { after_bytes: 5000 },
         Fault::Delay(Duration::from_millis(200)),
         Fault::Answer { status: 503, retry_after_seconds: None },
         Fault::Answer { status: 429, retry_after_seconds: Some(1) },
         Fault::TruncateReply,
         Fault::LoseReply,
-        Fault::Refuse(Duration::from_millis(300)),
-    ] {
-        let script = || Script::new([script_rule(fault)]);
-        let proxy = FaultProxy::start(server.port(), script());
-        let place = server.location(proxy.port(), "faults");
-        let through = open(&place, &impatient(server.settings(proxy.port())));
-        let read = through.read("config", 100_000).unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
+        Fault::Refuse(Duration::from_millis(100)),
+    ];
+    with_each(&faults, |number, fault| {
+        let failed =
+            |what: &str, error: &dyn std::fmt::Debug| -> ! { panic!("{fault:?}: {what}: {error:?}") };
+        let first = || Script::new([Rule { which: Which::Numbered(0..1), fault }]);
+        let (proxy, through) = faulty(&server, first());
+        let read = through.read("config", SIZE as u64).unwrap_or_else(|error| failed("read", &error));
         assert!(read == bytes, "{fault:?}: other bytes");
-        let again = proxy.traffic().request_count();
-        assert_eq!(again, if matches!(fault, Fault::Delay(_)) { 1 } else { 2 }, "{fault:?}");
+        let requests = proxy.traffic().request_count();
+        let expected = if matches!(fault, Fault::Delay(_)) { 1 } else { 2 };
+        assert_eq!(requests, expected, "{fault:?}: requests");
 
-        let proxy = FaultProxy::start(server.port(), script());
-        let through =
-            open(&server.location(proxy.port(), "faults"), &impatient(server.settings(proxy.port())));
-        let created =
-            through.create("locks/a", "mine".into()).unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
+        let (_proxy, through) = faulty(&server, first());
+        let path = format!("locks/{number}");
+        let created = through.create(&path, "mine".into()).unwrap_or_else(|error| failed("create", &error));
         assert!(created, "{fault:?}: what it made itself is its own");
-        store.delete("locks/a").unwrap();
-    }
-}
+        assert_eq!(store.read(&path, 10).unwrap(), "mine");
 
-/// The first request only.
-fn script_rule(fault: Fault) -> keepwell_tests::fault_proxy::script::Rule {
-    use keepwell_tests::fault_proxy::script::{Rule, Which};
-    Rule { which: Which::Numbered(0..1), fault }
+        let (_proxy, through) = faulty(&server, first());
+        through.list("locks", |_| Ok(())).unwrap_or_else(|error| failed("list", &error));
+
+        let (_proxy, through) = faulty(&server, first());
+        through.delete(&path).unwrap_or_else(|error| failed("delete", &error));
+        assert_eq!(store.size(&path).unwrap(), None);
+    });
 }
 
 #[test]
@@ -226,7 +249,8 @@ fn a_slow_link_is_as_slow_as_it_says_and_everything_is_counted() {
 fn a_proxy_that_refuses_listens_again_and_one_that_is_dropped_does_not() {
     let server = Google::start();
     let refuse = Fault::Refuse(Duration::from_millis(500));
-    let proxy = FaultProxy::start(server.port(), Script::new([script_rule(refuse)]));
+    let proxy =
+        FaultProxy::start(server.port(), Script::new([Rule { which: Which::Numbered(0..1), fault: refuse }]));
     let port = proxy.port();
     let ask = || keepwell_tests::servers::http::exchange(port, "GET /", b"");
     assert!(ask().is_err());

@@ -4,10 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 use std::ffi::OsStr;
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use keepwell_tests::programs::{PASSWORD, keepwell, say, transcript};
+use keepwell_tests::running::Running;
 use keepwell_tests::servers::azurite::Azurite;
 use keepwell_tests::servers::google::Google;
 use keepwell_tests::servers::http::{Answer, HttpServer};
@@ -17,9 +18,11 @@ use keepwell_tests::servers::rclone::Rclone;
 use keepwell_tests::servers::seaweedfs::SeaweedFs;
 use keepwell_tests::servers::tls::{Authority, Certificate};
 use keepwell_tests::servers::{BUCKET, SECRET, Server};
+use rustix::process::Signal;
 
 /// Somebody sits there and waits.
 const SOON: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const FAILED: i32 = 1;
 const NO_REPOSITORY: i32 = 10;
 
@@ -29,8 +32,16 @@ fn run(location: &str, variables: &[(&str, String)], verb: &[&str]) -> (Output, 
     let mut command = keepwell().command_at(OsStr::new(location), home.path());
     command.envs(variables.iter().map(|(name, value)| (*name, value))).args(verb).arg("--no-cache");
     let begun = Instant::now();
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    (output, begun.elapsed())
+    let running = Running::start(command);
+    // Whoever is not soon is not waited for.
+    while !running.has_ended() && begun.elapsed() < SOON {
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    let took = begun.elapsed();
+    if !running.has_ended() {
+        running.signal(Signal::KILL);
+    }
+    (running.end().output, took)
 }
 
 /// Reading and writing verbs end alike: so, soon, in these words, and with nothing in them that is secret.
