@@ -75,6 +75,24 @@ fn wrapped_stores_conform() {
     conforms(&over(Arc::new(ThrottledStore::new(InMemory::new(), slow))), ALL);
 }
 
+#[test]
+fn stores_with_limits_conform() {
+    // High enough not to hold the test up, and every byte is counted against them.
+    let limit = Some(512 << 20);
+    let limited = |settings| StoreSettings {
+        upload_bytes_per_second: limit,
+        download_bytes_per_second: limit,
+        ..settings
+    };
+    let server = Google::start();
+    let place = server.location(server.port(), "limited");
+    let store = open(&place, &limited(server.settings(server.port())));
+    conforms(&store, ALL);
+    conforms_in_size(&store);
+    let folder = tempfile::tempdir().unwrap();
+    conforms(&open(folder.path().to_str().unwrap(), &limited(StoreSettings::default())), ALL);
+}
+
 fn server_conforms(server: Option<impl Server>) {
     let Some(server) = server else { return };
     let promises = Promises { creates_exclusively: server.creates_exclusively() };
