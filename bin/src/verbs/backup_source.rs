@@ -173,8 +173,7 @@ fn command_line(words: &[PathBuf]) -> Result<CommandLine, Failure> {
     Ok(CommandLine {
         program: program.clone().into(),
         arguments: arguments.iter().map(|argument| argument.clone().into()).collect(),
-        environment: Vec::new(),
-        working_folder: None,
+        ..CommandLine::default()
     })
 }
 

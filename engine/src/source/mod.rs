@@ -6,6 +6,7 @@
 
 pub mod files;
 pub mod filter;
+pub mod firebird;
 pub mod stream;
 
 pub(crate) mod clean_path;
