@@ -193,6 +193,46 @@ fn a_clock_that_is_set_back_runs_nothing_twice_and_lets_retries_wait_no_longer()
 }
 
 #[test]
+fn a_clock_that_showed_a_far_future_for_a_minute_stops_no_schedule() {
+    let right = utc("2026-03-01 01:30");
+    let check = async |life: &Life| {
+        life.pass_until("2026-03-03 03:00").await;
+        let starts: Vec<_> =
+            life.created("papers").iter().map(|(at, _)| at.date_naive().to_string()).collect();
+        assert_eq!(starts[starts.len() - 2..], ["2026-03-02", "2026-03-03"], "{starts:?}");
+        let outcomes = life.outcomes("papers").await;
+        assert!(outcomes.iter().all(|outcome| outcome.due <= life.now()), "{outcomes:?}");
+        let due = |text| outcomes.iter().filter(|outcome| outcome.due == utc(text)).count();
+        assert_eq!((due("2026-03-02 02:00"), due("2026-03-03 02:00")), (1, 1), "{outcomes:?}");
+    };
+    let be_wrong = async |life: &Life| {
+        life.set_item("papers", Some("daily 02:00")).await;
+        life.pass_until("2026-03-01 01:30").await;
+        life.jump(TimeDelta::days(40 * 365));
+        life.pass(90).await;
+        assert_eq!(life.created("papers").len(), 1);
+    };
+    for seconds in [5, 600] {
+        // The clock is set right while the engine runs, before and after the backup's end.
+        let world = World::at("2026-03-01 01:00");
+        world.lay_down("papers", [takes(seconds)]);
+        world.life(async |life| {
+            be_wrong(life).await;
+            life.jump(right - life.now());
+            check(life).await;
+        });
+        // And while it does not.
+        let world = World::at("2026-03-01 01:00");
+        world.lay_down("papers", [takes(seconds)]);
+        world.life(async |life| {
+            be_wrong(life).await;
+        });
+        world.off_for(TimeDelta::days(-40 * 365));
+        world.life(async |life| check(life).await);
+    }
+}
+
+#[test]
 fn a_worker_that_hangs_is_given_up_counted_and_tried_again() {
     let world = World::at("2026-03-01 01:00");
     let hangs = Course { end: CourseEnd::Hangs(Duration::from_secs(3600)), ..takes(10) };

@@ -17,7 +17,7 @@ use keepwell_messages::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::schedule::{DueTime, MissedDueTimes, Schedule, ScheduleError, Timetable};
+use crate::schedule::{DueTime, MissedDueTimes, Schedule, ScheduleError, Timetable, believed};
 
 /// Items at most: each takes about 1 KiB.
 pub const ITEMS_MAX: usize = 200_000;
@@ -178,6 +178,21 @@ impl Calendar {
     pub fn next_start(&self, id: &ItemId) -> Option<DateTime<Utc>> {
         let entry = self.items.get(id).filter(|entry| entry.kept.item.enabled)?;
         entry.next.map(|next| next.starts_at)
+    }
+
+    /// Items whose due times count as covered far into the future, because a wrong clock showed it, count from
+    /// `now` on; these are they. Otherwise nothing of theirs would be due until then.
+    pub fn disbelieve_the_future(&mut self, now: DateTime<Utc>) -> Vec<ItemId> {
+        let ahead = |entry: &&Entry| believed(entry.kept.covered_until, now) != entry.kept.covered_until;
+        let ids: Vec<ItemId> =
+            self.items.values().filter(ahead).map(|entry| entry.kept.item.id.clone()).collect();
+        for id in &ids {
+            let Some(kept) = self.take_out(id) else { continue };
+            let (anchor, covered_until) = (believed(kept.anchor, now), now);
+            // It was understood when it was put in.
+            let _ = self.put_back(KeptItem { anchor, covered_until, ..kept });
+        }
+        ids
     }
 
     /// When the calendar wants to be looked at again.

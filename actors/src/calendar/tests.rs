@@ -119,6 +119,26 @@ fn a_clock_that_is_set_back_makes_nothing_due_twice() {
 }
 
 #[test]
+fn what_a_clock_far_ahead_covered_is_due_again_once_it_is_right() {
+    let cases = [
+        // (what the clock showed, when the item is due next)
+        ("03-02T02:00", at("03-03T02:00")),
+        ("03-08T02:00", at("03-02T02:00")),
+        ("12-31T23:00", at("03-02T02:00")),
+    ];
+    for (shown, next) in cases {
+        let mut kept = calendar(at("03-01T12:00"));
+        kept.due(at(shown));
+        kept.disbelieve_the_future(at("03-01T12:05"));
+        assert_eq!(kept.next_wake(), Some(next), "after {shown}");
+        assert_eq!(kept.disbelieve_the_future(at("03-01T12:05")), [], "nothing is left to disbelieve");
+    }
+    let mut kept = calendar(at("12-31T23:00"));
+    kept.disbelieve_the_future(at("03-01T12:05"));
+    assert_eq!(kept.next_wake(), Some(at("03-02T02:00")), "an item that was made under such a clock");
+}
+
+#[test]
 fn asked_again_after_a_crash_it_is_the_same_command() {
     let ask = |now: &str| match &calendar(at("03-01T12:00")).due(at(now))[..] {
         [Due::Ask(wanted)] => wanted.command,

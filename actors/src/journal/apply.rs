@@ -3,6 +3,7 @@
 //! Whoever calls this undoes all of it when it fails: no function here leaves
 //! half a batch on purpose, and none may be called outside a transaction.
 
+use chrono::{DateTime, Utc};
 use keepwell_messages::{Event, ItemId, ItemOwner, ScheduleOutcome, Task, TaskId, TaskState};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -47,6 +48,7 @@ fn make(connection: &Connection, write: &Write) -> Result<bool, JournalError> {
                 .execute(params![item.0, nanoseconds(*until)?])?;
         }
         Write::Uncover(item, since) => uncover(connection, item, nanoseconds(*since)?)?,
+        Write::ForgetOutcomesAfter(item, until) => forget_outcomes_after(connection, item, *until)?,
         Write::PutOutcome(item, outcome) => put_outcome(connection, item, outcome)?,
         Write::Unserve(command) => {
             connection
@@ -72,6 +74,29 @@ fn uncover(connection: &Connection, item: &ItemId, since: i64) -> Result<(), Jou
         .prepare_cached("DELETE FROM outcomes WHERE item = ?1 AND due >= ?2")?
         .execute(params![item.0, since])?;
     Ok(())
+}
+
+fn forget_outcomes_after(
+    connection: &Connection,
+    item: &ItemId,
+    until: DateTime<Utc>,
+) -> Result<(), JournalError> {
+    let after = nanoseconds(until)?;
+    // Those that are kept do not overlap: at most one began before and goes on beyond.
+    let cut: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT outcome FROM outcomes WHERE item = ?1 AND since <= ?2 AND due > ?2")?
+        .query_row(params![item.0, after], |row| row.get(0))
+        .optional()?;
+    connection
+        .prepare_cached("DELETE FROM outcomes WHERE item = ?1 AND due > ?2")?
+        .execute(params![item.0, after])?;
+    match cut {
+        Some(cut) => {
+            let outcome: ScheduleOutcome = value::decode("an outcome", &cut)?;
+            put_outcome(connection, item, &ScheduleOutcome { due: until, ..outcome })
+        }
+        None => Ok(()),
+    }
 }
 
 fn found(rows: usize, otherwise: impl FnOnce() -> JournalError) -> Result<(), JournalError> {

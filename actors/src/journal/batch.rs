@@ -74,6 +74,9 @@ pub enum Write {
     /// The due times of an item from this one on have no outcome after all: what they had is forgotten.
     /// Nothing happens if the item is no more.
     Uncover(ItemId, DateTime<Utc>),
+    /// What is told of an item's due times after this instant is forgotten; an outcome of several ends with
+    /// it. Nothing else changes: the item is put with what it is covered until.
+    ForgetOutcomesAfter(ItemId, DateTime<Utc>),
     /// What became of a due time, or of several. Where that is known already of one of them, what is known
     /// stays, and nothing is added.
     PutOutcome(ItemId, ScheduleOutcome),

@@ -12,6 +12,7 @@ use crate::calendar::due_command;
 use crate::journal::{Batch, Served, TaskRecord, Write};
 use crate::ledger::{Ledger, Then};
 use crate::runner::Attempt;
+use crate::schedule::believed;
 use crate::task::WorkerId;
 
 /// An effect with all that it needs, as it was when it was decided.
@@ -127,7 +128,9 @@ fn outcome_of(task: &Task, item: Option<&ItemId>, now: DateTime<Utc>) -> Vec<Wri
         Trigger::CatchUp(_) => DueOutcome::CoveredBy(task.id),
         Trigger::Due(_) | Trigger::Manual => DueOutcome::Ran(task.id),
     };
-    let outcome = ScheduleOutcome { since: missed.since, due: missed.due, decided: now, outcome };
+    // A task that a wrong clock made tells nothing of times that have not come.
+    let (since, due) = (believed(missed.since, now), believed(missed.due, now));
+    let outcome = ScheduleOutcome { since, due, decided: now, outcome };
     vec![Write::PutOutcome(item.clone(), outcome)]
 }
 

@@ -14,6 +14,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// between two looks a minute apart; and a due time that is up to this late still runs on time.
 pub const CLOCK_JUMP_MIN: Duration = Duration::from_secs(60);
 
+/// What was noted under a time further ahead than this was noted under a wrong clock, as one is whose battery is
+/// empty. A smaller difference is believed: a clock that was set back by so much makes nothing due twice.
+pub const BELIEVED_AHEAD: TimeDelta = TimeDelta::days(1);
+
+/// The instant, or `now` if it lies further ahead than [`BELIEVED_AHEAD`].
+pub fn believed(instant: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    if instant.signed_duration_since(now) > BELIEVED_AHEAD { now } else { instant }
+}
+
 /// Both clocks, read at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockReading {

@@ -24,7 +24,7 @@ mod timetable;
 #[cfg(test)]
 mod tests;
 
-pub use clock_jump::{CLOCK_JUMP_MIN, ClockJump, ClockReading, jump_between};
+pub use clock_jump::{BELIEVED_AHEAD, CLOCK_JUMP_MIN, ClockJump, ClockReading, believed, jump_between};
 pub use due::Schedule;
 pub use error::{CronField, ScheduleError};
 pub use jitter::JITTER_MAX;

@@ -77,7 +77,10 @@ impl SchedulerActor {
             ClockJump::Forward(by) => {
                 tracing::info!(?by, "the clock went forward; what was missed is caught up")
             }
-            ClockJump::Backward(by) => tracing::info!(?by, "the clock was set back; nothing runs twice"),
+            ClockJump::Backward(by) => {
+                tracing::info!(?by, "the clock was set back; nothing runs twice");
+                self.disbelieve_the_future(context);
+            }
         }
         self.looked_at_clock = reading;
         // What falls due while nothing can be asked for is missed, and caught up together.

@@ -9,13 +9,13 @@ use keepwell_messages::{ItemId, ItemOwner, Refusal};
 use super::SchedulerActor;
 use super::ask::put_item;
 use crate::calendar::{Calendar, KeptItem};
-use crate::journal::{Batch, ItemRecord, Journal, JournalError};
+use crate::journal::{Batch, ItemRecord, Journal, JournalError, Write};
 use crate::ledger::{AGAIN_AFTER, Ledger};
 use crate::manager::{ItemTasks, ManagerActor};
 use crate::setup::{Setup, ask_journal};
 use crate::supervision::Stable;
 
-/// Items of the configuration file that are written at once.
+/// Items that are written at once.
 const ITEMS_AT_ONCE: usize = 500;
 
 /// What a scheduler begins from.
@@ -72,6 +72,7 @@ impl SchedulerActor {
     /// Takes in the configuration file's items, then deals with what is overdue.
     pub(super) fn begin(&mut self, context: &mut Context<Self>) {
         self.take_in_configuration(context);
+        self.disbelieve_the_future(context);
         self.deal_with_due(context);
         self.set_wake(context);
     }
@@ -113,6 +114,26 @@ impl SchedulerActor {
             }
         }
         if !batch.writes.is_empty() {
+            Ledger::write(self, context, batch, Box::new(|_, _, _| {}));
+        }
+    }
+
+    /// Lets items be due again that a wrong clock covered far into the future.
+    pub(super) fn disbelieve_the_future(&mut self, context: &mut Context<Self>) {
+        if self.setup.only_item.is_some() || self.ledger.failed().is_some() {
+            return;
+        }
+        let now = self.setup.now();
+        let ids = self.calendar.disbelieve_the_future(now);
+        if let Some(first) = ids.first() {
+            tracing::warn!(items = ids.len(), %first, "a clock far ahead had covered due times to come; they count");
+        }
+        for ids in ids.chunks(ITEMS_AT_ONCE) {
+            let mut batch = Batch::new(now);
+            for kept in ids.iter().filter_map(|id| self.calendar.item(id)) {
+                put_item(&mut batch, kept);
+                batch.writes.push(Write::ForgetOutcomesAfter(kept.item.id.clone(), now));
+            }
             Ledger::write(self, context, batch, Box::new(|_, _, _| {}));
         }
     }

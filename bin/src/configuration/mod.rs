@@ -5,6 +5,7 @@
 //! write. No password stands in it: a repository names a file or a command that gives it.
 
 mod machine_zone;
+mod named_source;
 mod resolve;
 mod sources;
 mod system;
@@ -21,6 +22,7 @@ use keepwell_engine::store::{Location, StoreSettings};
 use keepwell_messages::{Item, ItemId};
 
 pub use machine_zone::machine_zone;
+pub use named_source::NamedSource;
 
 use crate::cli::GlobalOptions;
 use crate::exit::Failure;
@@ -53,6 +55,8 @@ pub struct Configuration {
     pub hang_after: Duration,
     /// Folders below which restores may write.
     pub restore_roots: Vec<PathBuf>,
+    /// What is backed up that is no folder.
+    pub sources: Vec<NamedSource>,
     /// Where backups go. Empty: only into the default repository.
     pub repositories: Vec<ConfiguredRepository>,
     /// What is backed up, by name.

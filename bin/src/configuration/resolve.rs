@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::tree::{KeyError, Node};
 use super::written::{Span, Written, WrittenItem, WrittenRepository, WrittenRetry};
-use super::{Configuration, ConfiguredRepository, DEFAULT_REPOSITORY, machine_zone};
+use super::{Configuration, ConfiguredRepository, DEFAULT_REPOSITORY, NamedSource, machine_zone};
 use crate::password::PasswordSource;
 use crate::repository::{settings_from_variables, user_folder, with_option};
 
@@ -47,7 +47,9 @@ pub fn resolve(file: &Path, tree: &Value) -> Result<Configuration, KeyError> {
         [] => vec![DEFAULT_REPOSITORY],
         some => some.iter().map(|repository: &ConfiguredRepository| repository.name.as_str()).collect(),
     };
-    let items = written.items.iter().map(|(name, item)| reader.item(name, item, &names));
+    let sources = written.sources.iter().map(|(name, source)| NamedSource::resolve(&reader, name, source));
+    let sources: Vec<NamedSource> = sources.collect::<Result<_, _>>()?;
+    let items = written.items.iter().map(|(name, item)| reader.item(name, item, &names, &sources));
     let items = items.collect::<Result<_, _>>()?;
     Ok(Configuration {
         file: file.into(),
@@ -57,21 +59,24 @@ pub fn resolve(file: &Path, tree: &Value) -> Result<Configuration, KeyError> {
         hang_after: reader.hang_after(written.hang_after)?,
         restore_roots,
         items,
+        sources,
         repositories,
     })
 }
 
-struct Reader<'a> {
+/// Checks values, and knows where each was written.
+pub(super) struct Reader<'a> {
     tree: &'a Value,
 }
 
 impl Reader<'_> {
-    fn wrong(&self, path: &[&str], why: impl Into<String>) -> KeyError {
+    /// What is wrong with the key at the end of `path`.
+    pub(super) fn wrong(&self, path: &[&str], why: impl Into<String>) -> KeyError {
         KeyError::at(self.tree, path, why)
     }
 
     /// An absolute path, or one that starts at the user's home folder.
-    fn path(&self, key: &[&str], text: &str) -> Result<PathBuf, KeyError> {
+    pub(super) fn path(&self, key: &[&str], text: &str) -> Result<PathBuf, KeyError> {
         match text.strip_prefix('~') {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => match std::env::var_os("HOME") {
                 Some(home) if Path::new(&home).is_absolute() => {
@@ -219,16 +224,14 @@ impl Reader<'_> {
         Ok(settings)
     }
 
-    fn item(&self, name: &str, written: &WrittenItem, repositories: &[&str]) -> Result<Item, KeyError> {
+    fn item(
+        &self,
+        name: &str,
+        written: &WrittenItem,
+        repositories: &[&str],
+        sources: &[NamedSource],
+    ) -> Result<Item, KeyError> {
         let at = |last: &'static str| ["items", name, last];
-        if written.paths.0.is_empty() {
-            return Err(self.wrong(&at("paths"), "say what is backed up: paths = [\"/path\"]"));
-        }
-        let mut paths = Vec::new();
-        for text in &written.paths.0 {
-            let path = self.path(&at("paths"), text)?.into_os_string().into_string();
-            paths.push(path.map_err(|_| self.wrong(&at("paths"), "the home folder's name is not UTF-8"))?);
-        }
         let repository = match (&written.repository, repositories) {
             (Some(name), known) if known.contains(&name.as_str()) => name.clone(),
             (Some(name), known) => {
@@ -244,7 +247,7 @@ impl Reader<'_> {
         };
         let item = Item {
             id: ItemId(name.into()),
-            source: ItemSource::Files(FilesItem { paths, excludes: written.excludes.0.clone() }),
+            source: self.item_source(name, written, sources)?,
             repository,
             schedule: self.schedule(name, written)?,
             enabled: written.enabled,
@@ -252,6 +255,43 @@ impl Reader<'_> {
         };
         ensure_valid(&item).map_err(|refusal| self.wrong(&["items", name], refusal.to_string()))?;
         Ok(item)
+    }
+
+    fn item_source(
+        &self,
+        name: &str,
+        written: &WrittenItem,
+        sources: &[NamedSource],
+    ) -> Result<ItemSource, KeyError> {
+        let at = |last: &'static str| ["items", name, last];
+        match (&written.source, written.paths.0.as_slice()) {
+            (Some(_), [_, ..]) => Err(self.wrong(&["items", name], "give paths or source, not both")),
+            (Some(_), []) if !written.excludes.0.is_empty() => {
+                Err(self.wrong(&at("excludes"), "nothing can be left out of a source; leave it away"))
+            }
+            (Some(source), []) => match sources.iter().find(|known| known.name == *source) {
+                Some(known) => Ok(ItemSource::Named(known.name.clone())),
+                None => {
+                    let meant = did_you_mean(source, sources.iter().map(|known| known.name.as_str()));
+                    let why = format!("there is no source {source}{meant}; sources stand in [sources.NAME]");
+                    Err(self.wrong(&at("source"), why))
+                }
+            },
+            (None, []) => {
+                let why = "say what is backed up: paths = [\"/path\"], or source = \"name\"";
+                Err(self.wrong(&at("paths"), why))
+            }
+            (None, written_paths) => {
+                let mut paths = Vec::new();
+                for text in written_paths {
+                    let path = self.path(&at("paths"), text)?.into_os_string().into_string();
+                    paths.push(
+                        path.map_err(|_| self.wrong(&at("paths"), "the home folder's name is not UTF-8"))?,
+                    );
+                }
+                Ok(ItemSource::Files(FilesItem { paths, excludes: written.excludes.0.clone() }))
+            }
+        }
     }
 
     /// Zone and jitter are checked also where no schedule uses them yet.

@@ -1,6 +1,6 @@
 //! From the configuration to an actor system's settings, and to what the names in items stand for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keepwell_actors::Settings;
@@ -38,6 +38,9 @@ impl Configuration {
         for root in &self.restore_roots {
             places = places.restore_root(root);
         }
+        for source in &self.sources {
+            places = places.source(&source.name, source.maker(&self.scratch_folder()?));
+        }
         for repository in self.all_repositories()? {
             let ConfiguredRepository { name, location, password, settings } = repository;
             let settings = with_typed_options(settings, options)?;
@@ -50,6 +53,15 @@ impl Configuration {
             places = places.repository(name, RepositoryAddress { location, settings, password });
         }
         Ok(places)
+    }
+
+    /// Where copies of databases lie while they are backed up.
+    fn scratch_folder(&self) -> Result<PathBuf, Failure> {
+        let data = self.data_folder.as_ref().ok_or_else(|| {
+            Failure::usage("without HOME there is no place for copies of databases")
+                .hint("write data_folder = \"/path\" into the configuration")
+        })?;
+        Ok(data.join("scratch"))
     }
 
     fn all_repositories(&self) -> Result<Vec<ConfiguredRepository>, Failure> {

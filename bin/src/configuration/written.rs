@@ -25,6 +25,8 @@ pub struct Written {
     pub restore_roots: Words,
     /// What follows a failed attempt.
     pub retry: WrittenRetry,
+    /// What is backed up that is no folder, by name.
+    pub sources: BTreeMap<String, WrittenSource>,
     /// Where backups go, by name.
     pub repositories: BTreeMap<String, WrittenRepository>,
     /// What is backed up, by name.
@@ -61,6 +63,18 @@ pub struct WrittenRepository {
     pub options: BTreeMap<String, Scalar>,
 }
 
+/// What is backed up that is no folder: of one kind.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WrittenSource {
+    /// A program and its arguments, whose output is backed up as one file.
+    pub command: Words,
+    /// What that file is called.
+    pub file_name: Option<String>,
+    /// The path of a SQLite database.
+    pub sqlite: Option<String>,
+}
+
 /// What is backed up.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -69,6 +83,8 @@ pub struct WrittenItem {
     pub paths: Words,
     /// Patterns of what is left out.
     pub excludes: Words,
+    /// Instead of paths, the name of a source.
+    pub source: Option<String>,
     /// The name of a repository.
     pub repository: Option<String>,
     /// When, if by itself.
@@ -88,6 +104,7 @@ impl Default for WrittenItem {
         Self {
             paths: Words::default(),
             excludes: Words::default(),
+            source: None,
             repository: None,
             schedule: None,
             time_zone: None,

@@ -28,8 +28,8 @@ use parent_death::die_with_spawning_thread;
 /// How much of the end of what it says is kept.
 const SAID_BYTES_MAX: usize = 64 * 1024;
 
-/// How long a command may take to end after SIGTERM.
-const TERMINATION_GRACE: Duration = Duration::from_secs(5);
+/// How long a command may take to end after SIGTERM: whoever cancels waits for it.
+const TERMINATION_GRACE: Duration = Duration::from_secs(3);
 
 /// How long the rest of stderr is waited for after the exit: a process left behind may hold it open.
 const SAID_GRACE: Duration = Duration::from_secs(1);

@@ -7,10 +7,13 @@
 pub mod files;
 pub mod filter;
 pub mod firebird;
+pub mod sqlite;
 pub mod stream;
 
 pub(crate) mod clean_path;
 mod glob;
+mod one_file;
+mod scratch;
 
 use std::io::Read;
 

@@ -158,6 +158,27 @@ fn outcomes_that_stand_for_several_due_times_never_overlap() {
 }
 
 #[test]
+fn outcomes_of_times_that_have_not_come_are_forgotten_and_one_of_several_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(folder.path());
+    let hour = |hours| now() + TimeDelta::hours(hours);
+    let spans = [(1, 2), (3, 3), (5, 9), (10, 12)];
+    for (until, left) in
+        [(20, vec![12, 9, 3, 2]), (11, vec![11, 9, 3, 2]), (5, vec![5, 3, 2]), (4, vec![3, 2]), (0, vec![])]
+    {
+        for (since, due) in spans {
+            let outcome = ScheduleOutcome { since: hour(since), ..outcome(hour(due)) };
+            journal.commit_and_wait(writes([Write::PutOutcome(home(), outcome)])).unwrap();
+        }
+        journal.commit_and_wait(writes([Write::ForgetOutcomesAfter(home(), hour(until))])).unwrap();
+        let kept = journal.outcomes(&home(), 10).unwrap().outcomes;
+        assert!(kept.iter().map(|outcome| outcome.due).eq(left.into_iter().map(hour)), "{until}: {kept:?}");
+        assert!(kept.iter().all(|outcome| outcome.since <= outcome.due));
+        journal.commit_and_wait(writes([Write::ForgetOutcomesAfter(home(), hour(0))])).unwrap();
+    }
+}
+
+#[test]
 fn a_sealed_snapshot_is_kept_until_the_task_is_put_without_it() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = open(folder.path());

@@ -23,9 +23,10 @@ pub use crate::command::CommandLine;
 use crate::command::{RunningCommand, Streams};
 use crate::control::Control;
 use crate::error::{Error, Result, plain_reason};
-use crate::format::{Node, NodeKind, Timestamp, go_mode};
+use crate::format::NodeKind;
 use crate::source::clean_path::{clean, join};
-use crate::source::{Entry, EntryContent, FileContent, Folder, Problems, Source, Totals};
+use crate::source::one_file::{OneFileFolder, made_node, time_now};
+use crate::source::{FileContent, Folder, Problems, Source, Totals};
 
 /// A source of one file. Serves one backup.
 pub struct StreamSource {
@@ -127,14 +128,12 @@ impl Source for StreamSource {
     }
 
     fn root(&self) -> Result<Box<dyn Folder>> {
-        let now = self.clock.now_local();
-        let time = Timestamp {
-            seconds: now.timestamp(),
-            nanoseconds: now.timestamp_subsec_nanos().min(999_999_999),
-            offset_seconds: now.offset().local_minus_utc(),
+        let node = made_node(NodeKind::File, 0o644, time_now(&*self.clock));
+        let (pump, path) = (Arc::clone(&self.pump), self.path.clone());
+        let content = move || {
+            Box::new(StreamFile { pump: Arc::clone(&pump), path: path.clone() }) as Box<dyn FileContent>
         };
-        let pump = Arc::clone(&self.pump);
-        Ok(Box::new(StreamFolder { pump, path: self.path.clone(), depth: 1, time }))
+        Ok(Box::new(OneFileFolder::root(&self.path, node, Arc::new(content))))
     }
 
     /// Nobody knows how much a stream gives.
@@ -188,49 +187,6 @@ fn plain_failure(command: String) -> Explain {
         };
         Error::SourceCommand { command: command.clone(), why }
     })
-}
-
-/// The folder of the first `depth` components less one.
-struct StreamFolder {
-    pump: Arc<Pump>,
-    path: Vec<u8>,
-    depth: usize,
-    time: Timestamp,
-}
-
-impl Folder for StreamFolder {
-    fn list(&self, _: &dyn Problems, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()> {
-        let mut rest = self.path.split(|byte| *byte == b'/').skip(self.depth);
-        let name = rest.next().unwrap_or_default();
-        let (kind, mode, content) = if rest.next().is_none() {
-            let file = StreamFile { pump: Arc::clone(&self.pump), path: self.path.clone() };
-            (NodeKind::File, 0o644, EntryContent::File(Box::new(file)))
-        } else {
-            let (pump, path) = (Arc::clone(&self.pump), self.path.clone());
-            let folder = Self { pump, path, depth: self.depth + 1, time: self.time };
-            (NodeKind::Dir, go_mode::DIR | 0o755, EntryContent::Folder(Box::new(folder)))
-        };
-        each(Entry { node: stream_node(name, kind, mode, self.time), content })
-    }
-
-    fn display_path(&self) -> String {
-        let parts: Vec<&[u8]> = self.path.split(|byte| *byte == b'/').take(self.depth).collect();
-        format!("{}/", String::from_utf8_lossy(&parts.join(&b'/')).trim_end_matches('/'))
-    }
-}
-
-/// restic fills nothing but this (`internal/fs/fs_reader.go`). The size comes from what is read.
-fn stream_node(name: &[u8], kind: NodeKind, mode: u32, time: Timestamp) -> Node {
-    Node {
-        name: name.to_vec(),
-        mode,
-        mtime: time,
-        atime: time,
-        ctime: time,
-        uid: rustix::process::getuid().as_raw(),
-        gid: rustix::process::getgid().as_raw(),
-        ..Node::empty(kind)
-    }
 }
 
 struct StreamFile {

@@ -4,6 +4,8 @@ use std::sync::mpsc::channel;
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::format::go_mode;
+use crate::source::EntryContent;
 use crate::source::list_all;
 
 struct Nothing;
