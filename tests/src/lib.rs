@@ -10,6 +10,7 @@ pub mod awkward_tree;
 pub mod compare;
 pub mod dying_runner;
 pub mod embedding;
+pub mod firebird_server;
 pub mod mounting;
 pub mod observed_source;
 pub mod process_counters;

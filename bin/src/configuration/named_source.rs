@@ -69,8 +69,11 @@ impl NamedSource {
                            { database = \"host:/path\", … }";
                 return Err(reader.wrong(&["sources", name], why));
             }
+            (Some(_), Some(_), None) => {
+                return Err(reader.wrong(&["sources", name], "give command or sqlite, not both"));
+            }
             _ => {
-                let why = "give one of command, sqlite and firebird, not several";
+                let why = "give only one of command, sqlite and firebird";
                 return Err(reader.wrong(&["sources", name], why));
             }
         };
