@@ -36,6 +36,28 @@ fn each_mistake_names_the_file_the_key_and_what_to_write() {
             "sources.wiki.file_name",
             "no name for a file",
         ),
+        ("[sources.b]\nfirebird = { user = \"a\" }", "sources.b.firebird.database", "host:/path"),
+        (
+            "[sources.b]\nfirebird = { database = \"b.fdb\" }",
+            "sources.b.firebird.database",
+            "an absolute path",
+        ),
+        ("[sources.b]\nfirebird = { database = \"h:/b.fdb\" }", "sources.b.firebird", "password_file = "),
+        (
+            "[sources.b]\nfirebird = { database = \"/b.fdb\", password = \"hush\" }",
+            "sources.b.firebird.password",
+            "password_file = ",
+        ),
+        (
+            "[sources.b]\nfirebird = { database = \"/b.fdb\", parallel_workers = 65 }",
+            "sources.b.firebird.parallel_workers",
+            "1 to 64",
+        ),
+        (
+            "[sources.b]\nsqlite = \"/b\"\nfirebird = { database = \"/b.fdb\" }",
+            "sources.b",
+            "only one of command, sqlite and firebird",
+        ),
         ("[items.docs]\npaths = [\"relative\"]", "items.docs.paths", "no absolute path"),
         ("[items.docs]\npaths = [\"/d\"]\nenabled = \"maybe\"", "items.docs.enabled", "a boolean"),
         ("[items.docs]\npaths = [\"/d\"]\nschedule = \"dayly 02:00\"", "items.docs.schedule", "daily 02:00"),

@@ -80,6 +80,18 @@ pub enum Error {
         /// Its exit status and the end of what it wrote to stderr.
         why: String,
     },
+    /// A Firebird database could not be dumped, made or looked through.
+    #[error("cannot {operation} the Firebird database {database}: {why}")]
+    Firebird {
+        /// What was being done.
+        operation: &'static str,
+        /// The database as it is written, which holds no secret.
+        database: String,
+        /// The class, decided by the firebird module.
+        class: ErrorClass,
+        /// What happened and what to do, in one line.
+        why: String,
+    },
     /// A local file or folder that the engine writes (restore target, cache).
     #[error("cannot {operation} {path}: {why}", path = path.display(), why = plain_reason(source))]
     Local {
@@ -158,7 +170,7 @@ impl Error {
             | Self::Invalid(_) => ErrorClass::Settings,
             Self::WrongPassword { .. } => ErrorClass::Credentials,
             Self::Locked { .. } | Self::LockLost { .. } | Self::Damaged { .. } => ErrorClass::Repository,
-            Self::Store { class, .. } | Self::Foreign { class, .. } => *class,
+            Self::Store { class, .. } | Self::Firebird { class, .. } | Self::Foreign { class, .. } => *class,
             Self::Source { .. } | Self::SourceCommand { .. } => ErrorClass::Source,
             Self::Local { source, .. } if is_full(source) => ErrorClass::Space,
             Self::Local { .. } => ErrorClass::Source,

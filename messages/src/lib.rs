@@ -22,6 +22,6 @@ pub use item::{FilesItem, Item, ItemOwner, ItemSource};
 pub use progress::{Progress, Stage};
 pub use schedule::ScheduleText;
 pub use task::{
-    BackedUp, CancelReason, Failure, Missed, PendingReason, RestoreRequest, Restored, Retry, Task, TaskEnd,
-    TaskKind, TaskState, Trigger,
+    BackedUp, CancelReason, Failure, FirebirdTarget, Missed, PendingReason, RestoreRequest, RestoreTarget,
+    Restored, Retry, Task, TaskEnd, TaskKind, TaskState, Trigger,
 };

@@ -67,10 +67,32 @@ pub struct RestoreRequest {
     pub snapshot: String,
     /// A folder or entry inside the snapshot; all of it if empty.
     pub path: String,
-    /// An absolute folder beneath one of the configured restore roots.
-    pub target: String,
-    /// Whether what was written is read back and compared.
+    /// Where to.
+    pub target: RestoreTarget,
+    /// Whether what was written is read back and compared. A database is validated always.
     pub verify: bool,
+}
+
+/// Where a restore writes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestoreTarget {
+    /// An absolute folder beneath one of the configured restore roots.
+    Folder(String),
+    /// A Firebird database, made of the dump that the snapshot holds.
+    Firebird(FirebirdTarget),
+}
+
+/// A Firebird database that is made of a dump.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirebirdTarget {
+    /// The name of a configured Firebird source, whose server, user and password are taken.
+    pub source: String,
+    /// The database's absolute path: beneath a restore root, or that source's own, with `replace`.
+    pub database: String,
+    /// Whether a database that is there is replaced, once the new one is whole.
+    pub replace: bool,
 }
 
 /// Why a task was made.

@@ -38,9 +38,15 @@ fn restore() -> RestoreRequest {
         repository: "main".into(),
         snapshot: "latest".into(),
         path: "/home/a".into(),
-        target: "/restored".into(),
+        target: RestoreTarget::Folder("/restored".into()),
         verify: true,
     }
+}
+
+fn restore_to_firebird() -> RestoreRequest {
+    let target =
+        FirebirdTarget { source: "books".into(), database: "/restored/books.fdb".into(), replace: true };
+    RestoreRequest { target: RestoreTarget::Firebird(target), ..restore() }
 }
 
 fn retry() -> Retry {
@@ -103,6 +109,7 @@ fn commands() -> Vec<Command> {
         PerformBackup { item: "photos".into() }.into(),
         PerformFirebirdBackup { item: "books".into() }.into(),
         PerformRestore { restore: restore() }.into(),
+        PerformRestore { restore: restore_to_firebird() }.into(),
         PauseBackup { task: Some(task_id()) }.into(),
         ResumeBackup { task: None }.into(),
         PauseAllBackups {}.into(),
@@ -179,7 +186,11 @@ fn replies() -> Vec<Reply> {
 
 fn events() -> Vec<NumberedEvent> {
     let ended = |end: TaskEnd| TaskEnded { task: task_id(), end };
-    let kinds = [TaskKind::Backup("photos".into()), TaskKind::Restore(restore())];
+    let kinds = [
+        TaskKind::Backup("photos".into()),
+        TaskKind::Restore(restore()),
+        TaskKind::Restore(restore_to_firebird()),
+    ];
     let mut events: Vec<Event> = kinds
         .into_iter()
         .map(|kind| {

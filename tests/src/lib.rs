@@ -12,6 +12,7 @@ pub mod dying_runner;
 pub mod embedding;
 pub mod fault_proxy;
 pub mod faulty_backup;
+pub mod firebird_server;
 pub mod mounting;
 pub mod observed_source;
 pub mod process_counters;

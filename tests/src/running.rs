@@ -76,6 +76,11 @@ impl Running {
         String::from_utf8_lossy(&text).into_owned()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         // It is a child that was not waited for, so the id cannot belong to anybody else.

@@ -10,7 +10,7 @@ use keepwell_actors::supervision::{Fault, FaultPlan, Faults};
 use keepwell_actors::{AskError, Settings};
 use keepwell_messages::{
     DueOutcome, ErrorClass, Event, GetTaskManagerStats, Item, Missed, PendingReason, PerformRestore,
-    RestoreRequest, ScheduleText, SetItem, TaskEnd, TaskState, Trigger,
+    RestoreRequest, RestoreTarget, ScheduleText, SetItem, TaskEnd, TaskState, Trigger,
 };
 use keepwell_tests::simulated::{Life, World, fails, item, takes, utc};
 
@@ -20,7 +20,7 @@ fn restore() -> PerformRestore {
             repository: "cellar".into(),
             snapshot: "latest".into(),
             path: String::new(),
-            target: "/restored".into(),
+            target: RestoreTarget::Folder("/restored".into()),
             verify: false,
         },
     }

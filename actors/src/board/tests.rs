@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use keepwell_messages::{
     BackedUp, CancelReason, ErrorClass, Event, Failure, Item, ItemSource, PendingReason, Refusal,
-    RestoreRequest, TaskEnd, TaskId, TaskKind, TaskState, Trigger,
+    RestoreRequest, RestoreTarget, TaskEnd, TaskId, TaskKind, TaskState, Trigger,
 };
 use uuid::Uuid;
 
@@ -40,7 +40,7 @@ pub(super) fn restore(number: u128) -> NewTask {
         repository: "main".into(),
         snapshot: "latest".into(),
         path: String::new(),
-        target: "/restored".into(),
+        target: RestoreTarget::Folder("/restored".into()),
         verify: false,
     };
     NewTask {

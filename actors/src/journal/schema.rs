@@ -13,8 +13,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::JournalError;
 
-/// The version that this program writes.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+/// The version that this program writes. Version 1 was never released, so that no step leads from it: such a
+/// journal is moved aside.
+pub(super) const SCHEMA_VERSION: i64 = 2;
 
 /// "KWJL": tells a journal from any other SQLite file.
 const APPLICATION_ID: i64 = 0x4b57_4a4c;
@@ -99,6 +100,10 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Content), JournalError> {
         (APPLICATION_ID, SCHEMA_VERSION, _) => Content::Journal,
         (APPLICATION_ID, found, _) if found > SCHEMA_VERSION => {
             return Err(JournalError::NewerVersion { found, known: SCHEMA_VERSION });
+        }
+        (APPLICATION_ID, found, _) => {
+            let why = format!("it is of version {found}, which was never released");
+            return Err(JournalError::Damaged(why));
         }
         _ => return Err(JournalError::Damaged("it is a database of something else".into())),
     };

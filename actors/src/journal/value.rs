@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::JournalError;
 
 /// The version of every value in a journal of this schema.
-pub(super) const VALUE_VERSION: u8 = 1;
+pub(super) const VALUE_VERSION: u8 = 2;
 
 /// The largest value: an item with 10,000 long paths stays below it, and a group of batches fits into memory.
 pub(super) const VALUE_BYTES_MAX: usize = 4 << 20;

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use actix::{Context, Handler};
 use chrono::{DateTime, Utc};
 use keepwell_messages::{
-    CancelReason, Command, CommandId, PausedAll, Refusal, Reply, RestoreRequest, Task, TaskId, TaskKind,
-    TaskMade, TaskManagerStats, TaskNow, TaskState, Tasks, Trigger,
+    CancelReason, Command, CommandId, PausedAll, Refusal, Reply, RestoreRequest, RestoreTarget, Task, TaskId,
+    TaskKind, TaskMade, TaskManagerStats, TaskNow, TaskState, Tasks, Trigger,
 };
 
 use super::{Ask, CancelItem, CreateTask, CreateTasks, ItemTask, ItemTasks, ManagerActor};
@@ -247,7 +247,11 @@ impl ManagerActor {
     }
 
     fn decide_restore(&mut self, restore: RestoreRequest, now: DateTime<Utc>) -> Decided {
-        let texts = [&restore.repository, &restore.snapshot, &restore.path, &restore.target];
+        let mut texts = vec![&restore.repository, &restore.snapshot, &restore.path];
+        match &restore.target {
+            RestoreTarget::Folder(target) => texts.push(target),
+            RestoreTarget::Firebird(target) => texts.extend([&target.source, &target.database]),
+        }
         if texts.iter().any(|text| text.len() > RESTORE_TEXT_BYTES_MAX) {
             let why = format!("a restore's names and paths take at most {RESTORE_TEXT_BYTES_MAX} bytes each");
             return Err(Refusal::Invalid(why));

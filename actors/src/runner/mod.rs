@@ -3,6 +3,7 @@
 //! Actors know repositories, sources and targets by name only. A [`Workshop`] turns an attempt into a job of
 //! the engine; [`EngineRunner`] runs it on any [`JobEngine`], the real one or a simulated one.
 
+mod firebird;
 mod places;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use keepwell_engine::error::Error;
 use keepwell_engine::job::{AttemptId, JobEngine, JobOutcome, JobSink};
 use keepwell_messages::{Item, TaskId, TaskKind};
 
+pub use firebird::FirebirdDatabase;
 pub use places::{MakeNamedSource, Places};
 
 /// One attempt of a task.

@@ -10,13 +10,14 @@ use keepwell_engine::clock::Clock;
 use keepwell_engine::compress::Compression;
 use keepwell_engine::error::{Error, Result};
 use keepwell_engine::id::Id;
-use keepwell_engine::job::{BackupJob, Job, MakeSource, RestoreJob};
+use keepwell_engine::job::{BackupJob, FirebirdRestoreJob, Job, MakeSource, RestoreJob};
 use keepwell_engine::repository::{RepositoryAddress, SnapshotChoice};
 use keepwell_engine::restore::RestoreOptions;
 use keepwell_engine::source::Source;
 use keepwell_engine::source::files::{Excludes, FilesOptions, FilesSource, repository_pattern};
-use keepwell_messages::{FilesItem, Item, ItemSource, RestoreRequest, TaskKind};
+use keepwell_messages::{FilesItem, Item, ItemSource, RestoreRequest, RestoreTarget, TaskKind};
 
+use super::firebird::{FirebirdDatabase, FirebirdDatabases};
 use super::{Attempt, Workshop};
 use crate::suggestion::nearest;
 
@@ -28,6 +29,7 @@ pub type MakeNamedSource = Arc<dyn Fn() -> Result<Box<dyn Source>> + Send + Sync
 pub struct Places {
     repositories: BTreeMap<String, RepositoryAddress>,
     sources: BTreeMap<String, MakeNamedSource>,
+    firebird: FirebirdDatabases,
     restore_roots: Vec<PathBuf>,
     compression: Compression,
     clock: Arc<dyn Clock>,
@@ -40,6 +42,7 @@ impl Places {
         Self {
             repositories: BTreeMap::new(),
             sources: BTreeMap::new(),
+            firebird: FirebirdDatabases::default(),
             restore_roots: Vec::new(),
             compression: Compression::default(),
             clock,
@@ -56,6 +59,12 @@ impl Places {
     /// Gives a source of the program's own its name: what `ItemSource::Named` means.
     pub fn source(mut self, name: impl Into<String>, make: MakeNamedSource) -> Self {
         self.sources.insert(name.into(), make);
+        self
+    }
+
+    /// Gives a Firebird database its name: what `ItemSource::Firebird` means, and a restore to one.
+    pub fn firebird(mut self, name: impl Into<String>, database: FirebirdDatabase) -> Self {
+        self.firebird.insert(name.into(), database);
         self
     }
 
@@ -124,7 +133,10 @@ impl Places {
                 let make = self.named_source(name).map_err(Error::Invalid)?.clone();
                 (Box::new(move || make()), Vec::new())
             }
-            ItemSource::Firebird(name) => return Err(Error::Invalid(no_firebird(name))),
+            ItemSource::Firebird(name) => {
+                let make = self.firebird.source(name, self.clock.clone()).map_err(Error::Invalid)?;
+                (make, Vec::new())
+            }
         };
         let options = BackupOptions {
             tags: item.tags.clone(),
@@ -137,20 +149,26 @@ impl Places {
     }
 
     fn restore(&self, request: &RestoreRequest) -> Result<Job> {
-        let root = self.root_of(&request.target).map_err(Error::Invalid)?;
-        Ok(Job::Restore(RestoreJob {
-            repository: self.address(&request.repository).map_err(Error::Invalid)?.clone(),
-            snapshot: request.snapshot.clone(),
-            choice: SnapshotChoice::default(),
-            path: request.path.clone().into_bytes(),
-            target: request.target.clone().into(),
-            options: RestoreOptions {
-                // Links that an earlier restore wrote lead nowhere.
-                beneath: Some(root.to_path_buf()),
-                verify: request.verify,
-                ..RestoreOptions::default()
-            },
-        }))
+        let repository = self.address(&request.repository).map_err(Error::Invalid)?.clone();
+        let (snapshot, path) = (request.snapshot.clone(), request.path.clone().into_bytes());
+        let choice = SnapshotChoice::default();
+        let target = match &request.target {
+            RestoreTarget::Folder(target) => target,
+            RestoreTarget::Firebird(wanted) => {
+                let target = self.firebird.target(wanted, |path| self.root_of(path));
+                let target = target.map_err(Error::Invalid)?;
+                let job = FirebirdRestoreJob { repository, snapshot, choice, path, target };
+                return Ok(Job::RestoreFirebird(job));
+            }
+        };
+        let root = self.root_of(target).map_err(Error::Invalid)?;
+        let options = RestoreOptions {
+            // Links that an earlier restore wrote lead nowhere.
+            beneath: Some(root.to_path_buf()),
+            verify: request.verify,
+            ..RestoreOptions::default()
+        };
+        Ok(Job::Restore(RestoreJob { repository, snapshot, choice, path, target: target.into(), options }))
     }
 }
 
@@ -159,14 +177,19 @@ impl Workshop<Job> for Places {
         match (kind, item) {
             (TaskKind::Restore(request), _) => {
                 self.address(&request.repository)?;
-                self.root_of(&request.target).map(|_| ())
+                match &request.target {
+                    RestoreTarget::Folder(target) => self.root_of(target).map(|_| ()),
+                    RestoreTarget::Firebird(wanted) => {
+                        self.firebird.target(wanted, |path| self.root_of(path)).map(|_| ())
+                    }
+                }
             }
             (TaskKind::Backup(_), Some(item)) => {
                 self.address(&item.repository)?;
                 match &item.source {
                     ItemSource::Files(_) => Ok(()),
                     ItemSource::Named(name) => self.named_source(name).map(|_| ()),
-                    ItemSource::Firebird(name) => Err(no_firebird(name)),
+                    ItemSource::Firebird(name) => self.firebird.find(name).map(|_| ()),
                 }
             }
             (TaskKind::Backup(item), None) => Err(format!("nothing is known of item {item}")),
@@ -194,8 +217,4 @@ fn files_source(
     patterns.extend(repository_pattern(&paths, repository));
     let excludes = Excludes { patterns, ..Excludes::default() };
     FilesSource::new(paths, FilesOptions { excludes, ..FilesOptions::default() }, clock)
-}
-
-fn no_firebird(name: &str) -> String {
-    format!("this program cannot back up Firebird databases yet, so not {name} either")
 }

@@ -306,7 +306,7 @@ impl World {
                     repository: "cellar".into(),
                     snapshot: "latest".into(),
                     path: String::new(),
-                    target: "/restored".into(),
+                    target: RestoreTarget::Folder("/restored".into()),
                     verify: false,
                 };
                 self.ask(handle, PerformRestore { restore }).await;

@@ -324,7 +324,7 @@ impl Reader<'_> {
                 Err(self.wrong(&at("excludes"), "nothing can be left out of a source; leave it away"))
             }
             (Some(source), []) => match sources.iter().find(|known| known.name == *source) {
-                Some(known) => Ok(ItemSource::Named(known.name.clone())),
+                Some(known) => Ok(known.item_source()),
                 None => {
                     let meant = did_you_mean(source, sources.iter().map(|known| known.name.as_str()));
                     let why = format!("there is no source {source}{meant}; sources stand in [sources.NAME]");

@@ -39,7 +39,7 @@ impl Configuration {
             places = places.restore_root(root);
         }
         for source in &self.sources {
-            places = places.source(&source.name, source.maker(&self.scratch_folder()?));
+            places = source.add_to(places, &self.scratch_folder()?);
         }
         for repository in self.all_repositories()? {
             let ConfiguredRepository { name, location, password, settings } = repository;

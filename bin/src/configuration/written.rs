@@ -85,6 +85,45 @@ pub struct WrittenSource {
     pub file_name: Option<String>,
     /// The path of a SQLite database.
     pub sqlite: Option<String>,
+    /// A Firebird database.
+    pub firebird: Option<WrittenFirebird>,
+}
+
+/// A Firebird database.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WrittenFirebird {
+    /// `host/port:/path`, `host/port:service_mgr:/path`, or the path of an embedded one.
+    pub database: Option<String>,
+    /// The database's user.
+    pub user: Option<String>,
+    /// A file that holds that user's password.
+    pub password_file: Option<String>,
+    /// Whether old versions of rows are left where they are.
+    pub no_garbage_collection: bool,
+    /// Whether the dump can be restored on a machine of another kind.
+    pub transportable: bool,
+    /// Threads that read at once, from Firebird 5 on.
+    pub parallel_workers: Option<u32>,
+    /// The path of Firebird's gbak.
+    pub gbak: Option<String>,
+    /// Where an embedded engine keeps its locks.
+    pub lock_folder: Option<String>,
+}
+
+impl Default for WrittenFirebird {
+    fn default() -> Self {
+        Self {
+            database: None,
+            user: None,
+            password_file: None,
+            no_garbage_collection: false,
+            transportable: true,
+            parallel_workers: None,
+            gbak: None,
+            lock_folder: None,
+        }
+    }
 }
 
 /// What is backed up.

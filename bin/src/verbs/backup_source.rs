@@ -6,15 +6,18 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use keepwell_engine::firebird::FirebirdDumpOptions;
 use keepwell_engine::repository::Repository;
 use keepwell_engine::source::Source;
 use keepwell_engine::source::files::{Excludes, FilesOptions, FilesSource, repository_pattern};
 use keepwell_engine::source::filter::pattern_lines;
+use keepwell_engine::source::firebird::FirebirdSource;
 use keepwell_engine::source::stream::{CommandLine, StreamSource};
 
 use crate::cli::Context;
 use crate::exit::Failure;
 use crate::quantities::parse_size;
+use crate::verbs::restore_firebird::FirebirdLogin;
 
 /// What is read.
 #[derive(Debug, Args)]
@@ -64,6 +67,11 @@ pub struct SourceArguments {
     /// Name of that file
     #[arg(long, value_name = "NAME", default_value = "stdin")]
     stdin_filename: String,
+    /// Back up a Firebird database as one file: /path, HOST[/PORT]:/path or HOST[/PORT]:service_mgr:/path
+    #[arg(long, value_name = "DATABASE", conflicts_with_all = ["stdin", "stdin_from_command"])]
+    firebird: Option<String>,
+    #[command(flatten)]
+    firebird_login: FirebirdLogin,
 }
 
 /// What is read, and what is named in the snapshot as left out.
@@ -91,7 +99,10 @@ impl SourceArguments {
                 "write it after two dashes: keepwell backup --stdin-from-command -- COMMAND ARGUMENT…",
             ));
         }
-        if !self.is_stream() && !names_paths && !from_files {
+        if self.firebird.is_some() && (names_paths || from_files) {
+            return Err(Failure::usage("--firebird takes no paths: it backs up one database alone"));
+        }
+        if !self.is_stream() && self.firebird.is_none() && !names_paths && !from_files {
             return Err(Failure::usage("nothing to back up is named")
                 .hint("name files or folders: keepwell backup PATH…"));
         }
@@ -148,6 +159,12 @@ pub fn open(
         let source = StreamSource::from_command(name, command_line(&arguments.paths)?, clock)?;
         return Ok(OpenSource { source: Box::new(source), excludes: Vec::new() });
     }
+    if let Some(database) = &arguments.firebird {
+        let access = arguments.firebird_login.access(database)?;
+        let name = access.database.stem();
+        let source = FirebirdSource::new(&name, access, FirebirdDumpOptions::default(), clock)?;
+        return Ok(OpenSource { source: Box::new(source), excludes: Vec::new() });
+    }
     let working_folder = std::env::current_dir()
         .map_err(|error| Failure::usage(format!("the working folder cannot be told: {error}")))?;
     let paths = arguments.all_paths()?;
@@ -173,8 +190,7 @@ fn command_line(words: &[PathBuf]) -> Result<CommandLine, Failure> {
     Ok(CommandLine {
         program: program.clone().into(),
         arguments: arguments.iter().map(|argument| argument.clone().into()).collect(),
-        environment: Vec::new(),
-        working_folder: None,
+        ..CommandLine::default()
     })
 }
 

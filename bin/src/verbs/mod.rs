@@ -14,6 +14,7 @@ pub mod key;
 pub mod ls;
 pub mod man;
 pub mod restore;
+pub mod restore_firebird;
 pub mod run;
 mod run_words;
 pub mod simulate;

@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use keepwell_engine::compute::ComputeSlots;
@@ -16,6 +17,7 @@ use crate::progress::Watch;
 use crate::quantities::{shown_bytes, shown_duration};
 use crate::reading::Reading;
 use crate::snapshot_filter::SnapshotFilter;
+use crate::verbs::restore_firebird::{self, FirebirdArguments};
 
 /// Options of `restore`.
 #[derive(Debug, Args)]
@@ -24,8 +26,10 @@ pub struct Arguments {
     #[arg(value_name = "SNAPSHOT[:/PATH]")]
     snapshot: String,
     /// Folder to restore into; absolute paths are made again beneath it
-    #[arg(short, long, value_name = "FOLDER")]
-    target: PathBuf,
+    #[arg(short, long, value_name = "FOLDER", required_unless_present = "firebird_to")]
+    target: Option<PathBuf>,
+    #[command(flatten)]
+    firebird: FirebirdArguments,
     #[command(flatten)]
     filter: SnapshotFilter,
     /// Restore only what matches; may be repeated
@@ -108,6 +112,9 @@ struct Summary {
 
 /// Restores it.
 pub fn run(arguments: &Arguments, context: &Context) -> Ended {
+    let Some(target) = &arguments.target else {
+        return restore_firebird::run(&arguments.firebird, &arguments.snapshot, &arguments.filter, context);
+    };
     let options = options(arguments)?;
     let reading = Reading::begin(context)?;
     let found = reading.snapshot(&arguments.snapshot, &arguments.filter, context)?;
@@ -117,9 +124,9 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
     };
     let compute = ComputeSlots::of_this_machine();
     let watch = Watch::new(&context.output, "restore");
-    let (session, target) = (reading.session(), &arguments.target);
+    let session = reading.session();
     let outcome = restore::restore(session, what, target, &options, &context.control, &compute, &watch)?;
-    let summary = Summary::new(found.id.to_hex(), arguments, &outcome, watch.elapsed().as_secs());
+    let summary = Summary::new(found.id.to_hex(), target, arguments.dry_run, &outcome, watch.elapsed());
     drop(watch);
     if context.output.is_json() {
         context.output.message("summary", &summary)?;
@@ -166,11 +173,17 @@ fn patterns(
 }
 
 impl Summary {
-    fn new(snapshot_id: String, arguments: &Arguments, outcome: &RestoreOutcome, seconds: u64) -> Self {
+    fn new(
+        snapshot_id: String,
+        target: &Path,
+        dry_run: bool,
+        outcome: &RestoreOutcome,
+        elapsed: Duration,
+    ) -> Self {
         Self {
             snapshot_id,
-            target: arguments.target.display().to_string(),
-            seconds_elapsed: seconds,
+            target: target.display().to_string(),
+            seconds_elapsed: elapsed.as_secs(),
             files_restored: outcome.files_restored,
             files_unchanged: outcome.files_unchanged,
             files_skipped: outcome.skipped,
@@ -181,7 +194,7 @@ impl Summary {
             total_bytes: outcome.bytes_total,
             bytes_restored: outcome.bytes_written,
             error_count: outcome.errors,
-            dry_run: arguments.dry_run,
+            dry_run,
         }
     }
 }
@@ -196,7 +209,7 @@ fn tell(summary: &Summary, context: &Context) -> Result<(), Failure> {
         summary.others,
         shown_bytes(summary.bytes_restored),
         shown_bytes(summary.total_bytes),
-        shown_duration(std::time::Duration::from_secs(summary.seconds_elapsed)),
+        shown_duration(Duration::from_secs(summary.seconds_elapsed)),
     ))?;
     for (count, what) in [
         (summary.files_unchanged, "files were right already"),

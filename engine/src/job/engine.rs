@@ -18,7 +18,7 @@ use crate::id::Id;
 use crate::repository::{
     Recovered, Repositories, Repository, RepositoryAddress, RepositoryOptions, SnapshotChoice,
 };
-use crate::restore::{self, RestoreOptions, Subtree, find_subtree};
+use crate::restore::{self, FirebirdTarget, RestoreOptions, Subtree, find_subtree, restore_firebird};
 use crate::source::Source;
 
 /// What a job is to do.
@@ -27,6 +27,8 @@ pub enum Job {
     Backup(BackupJob),
     /// Write one back.
     Restore(RestoreJob),
+    /// Make a Firebird database of one.
+    RestoreFirebird(FirebirdRestoreJob),
 }
 
 /// A snapshot to be made.
@@ -59,6 +61,20 @@ pub struct RestoreJob {
     pub target: PathBuf,
     /// How.
     pub options: RestoreOptions,
+}
+
+/// A dump in a snapshot that is to become a Firebird database.
+pub struct FirebirdRestoreJob {
+    /// Where it is stored.
+    pub repository: RepositoryAddress,
+    /// The beginning of an id, or `latest`.
+    pub snapshot: String,
+    /// What `latest` chooses from.
+    pub choice: SnapshotChoice,
+    /// The dump inside the snapshot; its only one if empty.
+    pub path: Vec<u8>,
+    /// The database.
+    pub target: FirebirdTarget,
 }
 
 /// Runs backups and restores. Clones are the same engine.
@@ -120,6 +136,10 @@ impl Shared {
                 let _first = RestoresFirst::begin(self);
                 self.restore(&restore, control, sink)
             }
+            Job::RestoreFirebird(restore) => {
+                let _first = RestoresFirst::begin(self);
+                self.restore_firebird(&restore, control, sink)
+            }
         }
     }
 
@@ -151,6 +171,22 @@ impl Shared {
         };
         let (target, options) = (&job.target, &job.options);
         let outcome = restore::restore(&session, what, target, options, control, &self.restores, sink)?;
+        Ok(JobOutcome::Restored(outcome))
+    }
+}
+
+impl Shared {
+    fn restore_firebird(
+        &self,
+        job: &FirebirdRestoreJob,
+        control: &Control,
+        sink: &dyn JobSink,
+    ) -> Result<JobOutcome> {
+        let repository = self.repositories.open(&job.repository)?;
+        let session = repository.begin(false, control)?;
+        let (_, snapshot) = repository.find_snapshot(&job.snapshot, &job.choice)?;
+        repository.load_index(control)?;
+        let outcome = restore_firebird(&session, snapshot.tree, &job.path, &job.target, control, sink)?;
         Ok(JobOutcome::Restored(outcome))
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use keepwell_messages::ErrorClass;
 
-pub use engine::{BackupJob, Engine, Job, MakeSource, RestoreJob};
+pub use engine::{BackupJob, Engine, FirebirdRestoreJob, Job, MakeSource, RestoreJob};
 
 use crate::archive::BackupOutcome;
 use crate::control::Control;

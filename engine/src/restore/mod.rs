@@ -15,6 +15,7 @@ mod batch;
 mod entries;
 mod existing;
 mod fetch;
+mod firebird;
 mod hard_links;
 mod metadata;
 mod options;
@@ -35,6 +36,7 @@ use keepwell_messages::{ErrorClass, Stage};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
+pub use firebird::{FirebirdTarget, restore_firebird};
 pub use options::{Overwrite, RestoreOptions};
 pub use outcome::RestoreOutcome;
 pub use subtree::{Subtree, find_subtree};

@@ -6,6 +6,7 @@
 
 pub mod files;
 pub mod filter;
+pub mod firebird;
 pub mod sqlite;
 pub mod stream;
 

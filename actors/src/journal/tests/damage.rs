@@ -47,7 +47,7 @@ fn open_damaged(folder: &Path, case: &str) -> Damage {
 #[test]
 fn every_kind_of_damage_is_noticed_and_survived() {
     type Harm = fn(&Path);
-    let cases: [(&str, Harm); 13] = [
+    let cases: [(&str, Harm); 14] = [
         ("not a database", |folder| fs::write(journal_file(folder), "not a database at all").unwrap()),
         ("a header of zeros", |folder| {
             let file = OpenOptions::new().write(true).open(journal_file(folder)).unwrap();
@@ -80,6 +80,7 @@ fn every_kind_of_damage_is_noticed_and_survived() {
             fs::remove_file(journal_file(folder)).unwrap();
             sql(folder, "CREATE TABLE theirs (x); PRAGMA user_version = 1;");
         }),
+        ("a version before the first release", |folder| sql(folder, "PRAGMA user_version = 1")),
         ("a table is gone", |folder| sql(folder, "DROP TABLE served")),
         ("a value is cut", |folder| sql(folder, "UPDATE tasks SET record = substr(record, 1, 20)")),
         ("a value of an unknown version", |folder| {

@@ -76,7 +76,7 @@ fn a_newer_journal_is_left_as_it_is_and_both_versions_are_named() {
     let (bytes, found) = (fs::read(&path).unwrap(), names(folder.path()));
     let error = Journal::open(folder.path(), now()).err().unwrap();
     assert_eq!(error, JournalError::NewerVersion { found: SCHEMA_VERSION + 1, known: SCHEMA_VERSION });
-    assert_eq!(error.to_string(), "the journal is of version 2, this program knows up to 1");
+    assert_eq!(error.to_string(), "the journal is of version 3, this program knows up to 2");
     assert_eq!(fs::read(&path).unwrap(), bytes);
     let left: Vec<_> =
         names(folder.path()).into_iter().filter(|name| !name.starts_with("journal.sqlite-")).collect();

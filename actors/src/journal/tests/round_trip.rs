@@ -1,8 +1,8 @@
 //! What is committed comes back after the journal is opened again.
 
 use keepwell_messages::{
-    CancelReason, ErrorClass, Failure, Missed, Progress, Refusal, Reply, RestoreRequest, Retry, Stage,
-    TaskMade,
+    CancelReason, ErrorClass, Failure, Missed, Progress, Refusal, Reply, RestoreRequest, RestoreTarget,
+    Retry, Stage, TaskMade,
 };
 
 use super::*;
@@ -30,7 +30,7 @@ fn every_kind_of_task() -> Vec<TaskRecord> {
         repository: "cellar".into(),
         snapshot: "latest".into(),
         path: String::new(),
-        target: "/srv/restored".into(),
+        target: RestoreTarget::Folder("/srv/restored".into()),
         verify: true,
     });
     vec![sealed, retrying, paused, restore]

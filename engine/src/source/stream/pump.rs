@@ -85,6 +85,15 @@ impl Pump {
         }
     }
 
+    /// Waits for the first bytes; false if the stream ended without any, or nobody wants them any more.
+    pub(super) fn wait_for_first(&self) -> bool {
+        let mut state = self.state.lock();
+        while state.bytes == 0 && !state.ended && !state.closed && !state.cancelled {
+            self.changed.wait(&mut state);
+        }
+        state.bytes > 0 && !state.cancelled
+    }
+
     /// Nobody reads any more: the thread lets go of the stream.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;

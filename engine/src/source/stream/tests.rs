@@ -21,6 +21,7 @@ fn shell(script: &str) -> StreamSource {
         arguments: vec!["-c".into(), script.into()],
         environment: vec![("GREETING".into(), "hello".into())],
         working_folder: Some("/".into()),
+        ..CommandLine::default()
     };
     StreamSource::from_command("dump.sql", line, Arc::new(SystemClock)).unwrap()
 }
