@@ -430,3 +430,46 @@ fn a_pause_of_every_session_holds_up_their_reading_but_no_lock_and_nobody_who_co
     drop(session);
     reading.join().expect("no panic").expect("nobody is paused any more");
 }
+
+#[test]
+fn an_init_that_was_cut_off_leaves_no_key_in_the_way_of_the_next() {
+    // Keys are tried in the order of their random names: some rounds have the old one first.
+    for _ in 0..4 {
+        let folder = tempfile::tempdir().unwrap();
+        drop(init(folder.path(), RepositoryOptions::default()));
+        let config = folder.path().join("config");
+        let saved = std::fs::read(&config).unwrap();
+        std::fs::remove_file(&config).unwrap();
+        let left = std::fs::read_dir(folder.path().join("keys")).unwrap().next().unwrap().unwrap();
+        let (left_path, left_key) = (left.path(), std::fs::read(left.path()).unwrap());
+        drop(init(folder.path(), RepositoryOptions::default()));
+        let again = open(folder.path(), RepositoryOptions::default()).expect("its own key opens it");
+        assert_eq!(again.keys().unwrap().len(), 1);
+        // One that could not be deleted is in nobody's way.
+        std::fs::write(&left_path, left_key).unwrap();
+        drop(open(folder.path(), RepositoryOptions::default()).expect("its own key opens it"));
+        // A config that belongs to no key that is there is damaged, whatever opens.
+        std::fs::remove_file(&left_path).unwrap();
+        std::fs::remove_file(&config).unwrap();
+        std::fs::write(&config, saved).unwrap();
+        let error = open(folder.path(), RepositoryOptions::default()).map(drop).unwrap_err();
+        assert!(matches!(&error, Error::Damaged { object, .. } if object == "config"), "{error}");
+    }
+}
+
+#[test]
+fn no_repository_is_made_over_the_data_of_one_that_lost_its_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = init(folder.path(), RepositoryOptions::default());
+    let session = begin(&repository);
+    store(&session, BlobKind::Data, b"the only copy");
+    session.flush().unwrap();
+    drop((session, repository));
+    std::fs::remove_file(folder.path().join("config")).unwrap();
+    let location = Location::folder(folder.path());
+    let (settings, options) = (StoreSettings::default(), RepositoryOptions::default());
+    let error = Repository::init(&location, &settings, &password(), &InitOptions::default(), options);
+    let error = error.map(drop).unwrap_err().to_string();
+    assert!(error.contains("no config") && error.contains("put it back"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path().join("keys")).unwrap().count(), 1, "the key is still there");
+}

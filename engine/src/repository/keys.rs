@@ -33,25 +33,56 @@ pub struct KeyInfo {
     pub created: String,
 }
 
-/// Finds the key that opens with `password`.
-pub(super) fn find(store: &Store, password: &SecretString) -> Result<(Id, SealingKey)> {
+/// Finds the key that opens with `password` and fits; if none fits, one that opens. An `init` that was cut off leaves a
+/// key that fits to nothing.
+pub(super) fn find(
+    store: &Store,
+    password: &SecretString,
+    fits: impl Fn(&SealingKey) -> bool,
+) -> Result<(Id, SealingKey)> {
     let mut ids = list(store)?;
     ids.sort_unstable();
-    let mut unusable = None;
+    let (mut unusable, mut unfit) = (None, None);
     for &id in ids.iter().take(MASTER_KEYS_TRIED_MAX) {
         match read(store, id).and_then(|file| file.open(password.expose_secret())) {
-            Ok(Some(key)) => return Ok((id, key)),
+            Ok(Some(key)) if fits(&key) => return Ok((id, key)),
+            Ok(Some(key)) => unfit = unfit.or(Some((id, key))),
             Ok(None) => {}
             Err(error) if error.is_not_found() => {}
             Err(error @ Error::Damaged { .. }) => unusable = Some(error),
             Err(error) => return Err(error),
         }
     }
+    if let Some(found) = unfit {
+        return Ok(found);
+    }
     match unusable {
         Some(error) if ids.len() == 1 => Err(error),
         _ if ids.is_empty() => Err(Error::damaged("keys/", "there is no key")),
         _ => Err(Error::WrongPassword { keys: ids.len() }),
     }
+}
+
+/// The keys that an `init` left which was cut off before it wrote a config: those of a place that holds nothing else.
+///
+/// # Errors
+/// [`Error::Invalid`] if there is data beside them, which nothing else opens: a config was lost there.
+pub(super) fn left_by_init(store: &Store) -> Result<Vec<Id>> {
+    let ids = list(store)?;
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    for kind in [FileKind::Snapshot, FileKind::Index, FileKind::Pack] {
+        store.list(kind.folder(), |object| {
+            Err(Error::Invalid(format!(
+                "there are keys and {} in {}, but no config: put it back from a copy of the repository, or choose \
+                 another place",
+                object.path,
+                store.location()
+            )))
+        })?;
+    }
+    Ok(ids)
 }
 
 /// Seals the repository's keys with a further password.

@@ -155,6 +155,7 @@ impl Repository {
             return Err(Error::Invalid(format!("there is no repository version {version}; use 1 or 2")));
         }
         let config = Config { version, id: Id(id), chunker_polynomial };
+        let left_keys = keys::left_by_init(&store)?;
         store.prepare_layout()?;
         let key = SealingKey::random()?;
         let files = RepositoryFiles::new(store, key.clone(), version);
@@ -163,6 +164,10 @@ impl Repository {
         if !files.store().create(CONFIG_PATH, key.seal(&json)?.into())? {
             files.delete(FileKind::Key, key_id)?;
             return Err(exists());
+        }
+        // Only now is it sure that they belong to nobody.
+        for id in left_keys {
+            files.delete(FileKind::Key, id)?;
         }
         Self::assemble(location.clone(), files, config, (key_id, password.clone()), options)
     }
@@ -178,7 +183,7 @@ impl Repository {
         let sealed = store.read(CONFIG_PATH, CONFIG_BYTES_MAX).map_err(|error| {
             if error.is_not_found() { Error::NoRepository { location: location.to_string() } } else { error }
         })?;
-        let (key_id, key) = keys::find(&store, password)?;
+        let (key_id, key) = keys::find(&store, password, |key| open_config(key, &sealed).is_ok())?;
         let config = open_config(&key, &sealed)?;
         if !(1..=Config::VERSION).contains(&config.version) {
             return Err(Error::Invalid(format!(
@@ -293,7 +298,7 @@ impl Repository {
             return Ok(());
         }
         let _visit = self.at_work.visit();
-        keys::find(self.files.store(), password).map(drop)
+        keys::find(self.files.store(), password, |_| true).map(drop)
     }
 
     /// Where it lies, without credentials.
