@@ -30,9 +30,8 @@ use keepwell_engine::source::firebird::FirebirdSource;
 use keepwell_engine::source::stream::StreamSource;
 use keepwell_engine::source::{Entry, EntryContent, FileContent, Folder, Problems, Source, Totals};
 use keepwell_messages::{
-    ErrorClass, Event, FirebirdTarget as WantedTarget, Item, ItemSource, PerformBackup,
-    PerformFirebirdBackup, PerformRestore, Progress, RestoreRequest, RestoreTarget, SetItem, TaskEnd, TaskId,
-    TaskKind, Trigger,
+    ErrorClass, Event, FirebirdTarget as WantedTarget, Item, ItemSource, PerformFirebirdBackup,
+    PerformRestore, Progress, RestoreRequest, RestoreTarget, SetItem, TaskEnd, TaskId, TaskKind, Trigger,
 };
 use keepwell_tests::embedding::{
     REPOSITORY, Scene, ShiftedClock, Witness, embed, every_minute, folder_item, item, patiently,

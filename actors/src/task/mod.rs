@@ -10,6 +10,7 @@
 //! - If it dies, or a worker shows no sign of work for too long, the worker is fenced: it writes nothing more,
 //!   and counts as fenced until its threads have ended.
 
+mod heartbeat;
 mod percent;
 mod reporter;
 
@@ -23,6 +24,7 @@ use keepwell_engine::control::Control;
 use keepwell_messages::{BackupProgress, ErrorClass, Failure, Progress, Refusal, Stage, TaskId, TaskState};
 use tokio::time::Instant;
 
+use heartbeat::moves_counters;
 pub use percent::Percent;
 
 use crate::board::{AttemptOutcome, Generation};
@@ -204,11 +206,11 @@ impl TaskActor {
         self.end(AttemptOutcome::Failed(Failure { class: ErrorClass::Crash, why }), context);
     }
 
-    /// Only stages with counters, and only while it is to work: opening, locking and waiting for a slow source
-    /// have no counters and their own time-outs.
+    /// Only where there are counters, and only while it is to work.
     fn look_for_signs_of_work(&mut self, context: &mut Context<Self>) {
         self.setup.faults.point("task.pulse", context);
-        let counts = self.newest.as_ref().is_some_and(|progress| progress.stage != Stage::Preparing);
+        let counts =
+            self.newest.as_ref().is_some_and(|progress| moves_counters(&self.attempt.kind, progress));
         let works = self.state == TaskState::Running && self.sealing.is_none();
         if !works || !counts || self.pulse.progress != self.newest {
             self.pulse = Pulse { progress: self.newest.clone(), at: Instant::now() };

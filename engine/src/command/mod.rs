@@ -318,3 +318,68 @@ fn wait_unreaped(process: Pid) -> String {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, streams: Streams) -> (RunningCommand, Pipes) {
+        let arguments = vec!["-c".into(), script.into()];
+        let line =
+            CommandLine { program: "sh".into(), arguments, own_session: true, ..CommandLine::default() };
+        // Long enough for none of these, which are told to ignore it.
+        let line = CommandLine { termination_grace: Some(Duration::from_millis(50)), ..line };
+        RunningCommand::start(line, streams).unwrap()
+    }
+
+    fn state_of(command: &RunningCommand) -> Option<char> {
+        let id = command.group.as_raw_nonzero();
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.chars().next()
+    }
+
+    fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "waited in vain for {what}");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn what_is_fed_comes_back_and_what_is_said_is_kept() {
+        let (command, mut pipes) = shell("cat; echo why >&2; exit 3", Streams::Input);
+        std::io::Write::write_all(pipes.input.as_mut().unwrap(), b"fed ").unwrap();
+        drop(pipes);
+        assert_eq!(command.finish(), "exit status 3");
+        let said = command.said();
+        assert!(said.contains("fed") && said.contains("why"), "{said}");
+    }
+
+    #[test]
+    fn a_command_of_a_session_of_its_own_has_no_terminal() {
+        let (command, _) = shell("cut -d' ' -f1,6,7 /proc/$$/stat", Streams::Said);
+        assert_eq!(command.finish(), "");
+        let said = command.said();
+        let [id, session, terminal] = said.split(' ').collect::<Vec<_>>()[..] else { panic!("{said}") };
+        assert_eq!((id, terminal), (session, "0"), "it leads its session");
+    }
+
+    #[test]
+    fn a_command_that_is_waited_for_stands_still_in_a_pause_and_is_gone_after_a_cancel() {
+        let (command, _) = shell("trap '' TERM; while :; do :; done", Streams::Said);
+        let control = Control::new();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| command.finish_with(&control, None));
+            control.pause();
+            wait_until("the command to stop", || state_of(&command) == Some('T'));
+            control.resume();
+            wait_until("the command to go on", || state_of(&command) == Some('R'));
+            control.pause();
+            wait_until("the command to stop", || state_of(&command) == Some('T'));
+            control.cancel();
+            assert!(matches!(waiting.join().unwrap(), Err(Error::Cancelled)));
+        });
+        wait_until("its end", || matches!(state_of(&command), None | Some('Z' | 'X')));
+    }
+}

@@ -68,7 +68,7 @@ const MISSING: &str = "there is no such file, for the server as well; check the 
 const FORBIDDEN: &str = "the file or its folder may not be used; give its rights to the user that opens it";
 const DAMAGED: &str = "the database is damaged; validate it with gfix -v -full";
 const NO_DUMP: &str = "what was to be restored is no dump of gbak";
-const CUT: &str = "the dump ends before its time, or cannot be read on";
+const CUT: &str = "the dump ends before its time";
 const CONTENT: &str = "the dump's content is damaged, or breaks the database's own rules";
 const EXISTS: &str = "something of that name is there already";
 
@@ -129,6 +129,8 @@ const MEANINGS: &[Meaning] = &[
 pub(crate) fn failure(doing: Doing, database: &FirebirdPlace, exit: &str, said: &str) -> Error {
     let shown = shown(said);
     let (class, why) = match (meaning_of(said), shown.as_str()) {
+        // What gbak asks a person after the end of its input holds whatever was in its memory.
+        (Some(meaning), _) if meaning.means == CUT => (meaning.class, meaning.means.to_owned()),
         (Some(meaning), shown) => (meaning.class, format!("{} ({shown})", meaning.means)),
         (None, "") if exit.contains("signal") => (ErrorClass::Crash, exit.to_owned()),
         (None, "") => (ErrorClass::Source, format!("{exit}, without a word")),

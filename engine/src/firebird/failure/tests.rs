@@ -125,8 +125,11 @@ fn what_the_tools_really_say_has_its_class_and_its_advice() {
         let text = error.to_string();
         assert_eq!(error.class(), *class, "{text}");
         let expected =
-            format!("cannot back up the Firebird database 127.0.0.1/13050:/data/books.fdb: {means} (");
-        assert!(text.starts_with(&expected), "{text}");
+            format!("cannot back up the Firebird database 127.0.0.1/13050:/data/books.fdb: {means}");
+        let shown = text.strip_prefix(&expected);
+        let shown = shown.unwrap_or_else(|| panic!("{text}"));
+        assert_eq!(shown.starts_with(" (") && shown.ends_with(')'), *means != CUT, "{text}");
+        assert!(*means != CUT || shown.is_empty(), "what gbak had in its memory is not told: {text}");
         assert!(!text.contains('\n') && !text.contains("ERROR") && !text.contains("Exiting"), "{text}");
     }
 }
