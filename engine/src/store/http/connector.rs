@@ -4,6 +4,7 @@
 //! to that crate as it came, since it knows which of them mean "not found" or "exists already".
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -22,6 +23,10 @@ use crate::store::traffic::{Passage, Traffic};
 
 /// A signature holds for 15 minutes at AWS and Azure, by clocks that may differ by some minutes.
 pub(in crate::store) const SIGNATURE_LIFE: Duration = Duration::from_secs(5 * 60);
+
+/// A server that has never answered is tried for so long, if it cannot be reached: most likely its address is
+/// wrong, or this machine has no network, and a person waits for a word.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Gives a number from 0 to 1.
 pub(in crate::store) type Randomness = Arc<dyn Fn() -> f64 + Send + Sync>;
@@ -58,7 +63,8 @@ impl HttpConnector for Connector {
         let client = client::build(options, &self.authorities)?;
         let connect_timeout = client::duration(options, ClientConfigKey::ConnectTimeout)?;
         let connect_timeout = connect_timeout.unwrap_or(self.transfer.base);
-        Ok(HttpClient::new(Service { client, connector: self.clone(), connect_timeout }))
+        let has_answered = AtomicBool::new(false);
+        Ok(HttpClient::new(Service { client, connector: self.clone(), connect_timeout, has_answered }))
     }
 }
 
@@ -67,6 +73,25 @@ struct Service {
     client: reqwest::Client,
     connector: Connector,
     connect_timeout: Duration,
+    /// Whether the server has answered anything since the store was opened.
+    has_answered: AtomicBool,
+}
+
+impl Service {
+    /// How long a failed request is tried again.
+    fn retry_limits(&self, tried: &Tried) -> RetryLimits {
+        match tried {
+            Tried::Failed(fault) if fault.is_unreachable() && !self.has_answered.load(Ordering::Relaxed) => {
+                let limits = self.connector.retry;
+                RetryLimits { timeout: limits.timeout.min(FIRST_ANSWER_WITHIN), ..limits }
+            }
+            Tried::Failed(_) => self.connector.retry,
+            Tried::Accepted(_) | Tried::Refused(..) => {
+                self.has_answered.store(true, Ordering::Relaxed);
+                self.connector.retry
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -75,7 +100,7 @@ impl HttpService for Service {
         let made = Made::now(&request);
         let call = Call::current();
         let request = readable(request).map_err(Fault::into_http)?;
-        let limits = AttemptLimits {
+        let attempt_limits = AttemptLimits {
             transfer: self.connector.transfer,
             connect_timeout: self.connect_timeout,
             whole_bytes_max: call.whole_bytes_max,
@@ -86,14 +111,15 @@ impl HttpService for Service {
             if made.is_stale(self.connector.signature_life) {
                 return Err(Fault::Stale.into_http());
             }
-            let (tried, took) = attempt(&self.client, &request, &limits, &passage).await;
+            let (tried, took) = attempt(&self.client, &request, &attempt_limits, &passage).await;
             let (may_pass, asked) = match &tried {
                 Tried::Accepted(_) => (false, None),
                 Tried::Refused(answer, _) => (answer.may_pass(), answer.retry_after),
                 Tried::Failed(fault) => (fault.may_pass(), None),
             };
+            let limits = self.retry_limits(&tried);
             let decision = if may_pass {
-                call.failed(took, self.connector.retry, asked, (self.connector.randomness)())
+                call.failed(took, limits, asked, (self.connector.randomness)())
             } else {
                 Decision::GiveUp
             };

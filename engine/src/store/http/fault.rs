@@ -114,6 +114,11 @@ impl Fault {
         }
     }
 
+    /// Whether no connection came about.
+    pub(super) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::NameUnresolved(_) | Self::Unreachable(_) | Self::ConnectTimedOut(_))
+    }
+
     pub(in crate::store) fn class(&self) -> ErrorClass {
         match self {
             Self::Certificate(_) | Self::Tls(_) | Self::Unusable(_) => ErrorClass::Settings,
