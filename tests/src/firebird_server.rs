@@ -23,14 +23,14 @@ const SERVER: &str = "KEEPWELL_TEST_FIREBIRD";
 /// The password of SYSDBA.
 pub const PASSWORD: &str = "masterkey-of-tests";
 
-/// Binds its own folders over the system's, sets the password, and becomes the server.
+/// Binds its own folders over the system's and becomes the server, which dies with the thread that started it.
 const START: &str = r#"
 set -e
 mount --bind "$1/etc" /etc/firebird/3.0
 mount --bind "$1/system" /var/lib/firebird/3.0/system
 mount --bind "$1/run" /run/firebird3.0
 mount --bind "$1/log" /var/log/firebird
-exec setpriv --reuid firebird --regid firebird --clear-groups "$2"
+exec setpriv --reuid firebird --regid firebird --clear-groups --pdeathsig KILL "$2"
 "#;
 /// The same, before the server runs for the first time: in a security database nobody else has.
 const SET_PASSWORD: &str = r#"
