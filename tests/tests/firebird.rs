@@ -430,18 +430,22 @@ fn a_paused_dump_waits_without_working_and_is_whole_after_it() {
     let outcome = start(&scene, job, &control);
     let gbaks = middle.recv().expect("a middle");
     let [gbak] = gbaks[..] else { panic!("not one gbak: {gbaks:?}") };
-    // It may fill the pipe first. Then it uses no processor for a whole second.
-    wait_for("gbak to stand still", || {
-        let before = cpu_ticks(gbak);
-        std::thread::sleep(Duration::from_secs(1));
-        (cpu_ticks(gbak) == before).then_some(())
-    });
+    wait_for_standstill(gbak);
     assert!(outcome.try_recv().is_err(), "it is paused");
     control.resume();
     assert!(matches!(outcome.recv().expect("it ends"), JobOutcome::BackedUp(_)));
     restore(&scene, &server.access(&server.network("new.fdb")), false).expect("a database");
     let restored = server.ledger("new.fdb");
     assert!(restored.is_between_transactions() && restored.counted == FEW_PAIRS, "{restored:?}");
+}
+
+/// It may fill or empty the pipe first. Then it uses no processor for a whole second.
+fn wait_for_standstill(gbak: u32) {
+    wait_for("gbak to stand still", || {
+        let before = cpu_ticks(gbak);
+        std::thread::sleep(Duration::from_secs(1));
+        (cpu_ticks(gbak) == before).then_some(())
+    });
 }
 
 #[test]
@@ -567,7 +571,7 @@ fn a_dump_that_is_cut_or_damaged_leaves_nothing() {
 }
 
 #[test]
-fn a_restore_that_is_cancelled_or_killed_leaves_nothing_that_the_next_does_not_remove() {
+fn a_restore_can_be_paused_and_what_a_cancelled_or_killed_one_leaves_is_removed() {
     let Some(server) = FirebirdServer::start() else { return };
     server.make_ledger("ledger.fdb", FEW_PAIRS);
     let scene = Scene::new();
@@ -586,7 +590,15 @@ fn a_restore_that_is_cancelled_or_killed_leaves_nothing_that_the_next_does_not_r
     assert!(matches!(outcome.recv().expect("it ends"), JobOutcome::Failed(Error::Cancelled)));
     assert_eq!(names_in(&server.data("")), ["ledger.fdb"]);
     std::fs::write(&temporary, "left by a restore that was killed").expect("a file");
-    restore(&scene, &access, false).expect("a database");
+    // Paused on its way: gbak is given nothing, or is stopped where it works by itself.
+    let control = Control::new();
+    let outcome = start(&scene, restore_job(&scene, &access, false), &control);
+    let gbak = wait_for("gbak", || gbaks_of(std::process::id()).first().copied());
+    control.pause();
+    wait_for_standstill(gbak);
+    assert!(outcome.try_recv().is_err() && !server.data("new.fdb").exists(), "it is paused");
+    control.resume();
+    assert!(matches!(outcome.recv().expect("it ends"), JobOutcome::Restored(_)));
     assert_eq!(names_in(&server.data("")), ["ledger.fdb", "new.fdb"]);
     assert_eq!(server.ledger("new.fdb").counted, FEW_PAIRS);
 }
