@@ -161,6 +161,14 @@ impl Error {
         }
     }
 
+    /// Whether it is of a source, or of the place of a restore, and says nothing of the repository.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(
+            self,
+            Self::Source { .. } | Self::SourceCommand { .. } | Self::Firebird { .. } | Self::Local { .. }
+        )
+    }
+
     /// The class that retry rules look at.
     pub fn class(&self) -> ErrorClass {
         match self {

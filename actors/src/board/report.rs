@@ -16,6 +16,19 @@ pub enum AttemptOutcome {
     Done(TaskEnd),
     /// Not well. A worker that vanished has class [`ErrorClass::Crash`].
     Failed(Failure),
+    /// Not well, and not for the repository's sake: its source failed, or the place of a restore. That says nothing
+    /// of whether the repository can be reached.
+    FailedElsewhere(Failure),
+}
+
+impl AttemptOutcome {
+    /// Why it failed, if it did.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Done(_) => None,
+            Self::Failed(failure) | Self::FailedElsewhere(failure) => Some(failure),
+        }
+    }
 }
 
 impl Board {
@@ -48,6 +61,7 @@ impl Board {
                     board.end(id, end, now, decision);
                 }
                 AttemptOutcome::Failed(failure) => board.failed(id, failure, now, decision),
+                AttemptOutcome::FailedElsewhere(failure) => board.try_again(id, failure, now, decision),
             }
         })
     }
@@ -115,7 +129,7 @@ impl Board {
         }
     }
 
-    /// An attempt failed: another one, or the end.
+    /// An attempt failed, for what is known of the repository's sake.
     pub(super) fn failed(
         &mut self,
         id: TaskId,
@@ -123,8 +137,7 @@ impl Board {
         now: DateTime<Utc>,
         decision: &mut Decision,
     ) {
-        let Some(entry) = self.tasks.get(&id) else { return };
-        let (attempt, repository) = (entry.task.attempt, entry.repository.clone());
+        let Some(repository) = self.tasks.get(&id).map(|entry| entry.repository.clone()) else { return };
         let answered = matches!(
             failure.class,
             ErrorClass::Server | ErrorClass::Repository | ErrorClass::Credentials | ErrorClass::Space
@@ -135,6 +148,12 @@ impl Board {
         if failure.class == ErrorClass::Network && self.outages.note_failure(&repository, id) {
             return self.wait_for_network(id, now, decision);
         }
+        self.try_again(id, failure, now, decision);
+    }
+
+    /// Another attempt, or the end.
+    fn try_again(&mut self, id: TaskId, failure: Failure, now: DateTime<Utc>, decision: &mut Decision) {
+        let Some(attempt) = self.tasks.get(&id).map(|entry| entry.task.attempt) else { return };
         match self.policy.decide(failure.class, attempt) {
             RetryDecision::Retry { delay, attempt } => {
                 let delay = chrono::TimeDelta::from_std(delay).unwrap_or(chrono::TimeDelta::MAX);

@@ -352,6 +352,25 @@ fn one_probe_looks_for_the_network_and_the_others_spend_no_retry() {
 }
 
 #[test]
+fn a_source_that_cannot_be_reached_is_no_outage_of_the_repository() {
+    let mut scene = Scene::new();
+    scene.create_backups(1..=3, "far");
+    let elsewhere = Failure { class: ErrorClass::Network, why: "its database server is down".into() };
+    for number in [1, 2] {
+        scene.end(number, AttemptOutcome::FailedElsewhere(elsewhere.clone()));
+        assert!(matches!(scene.pending(number), PendingReason::Retry(_)), "by its own retries");
+    }
+    scene.create_backups(4..=4, "far");
+    assert_eq!(scene.running(), [3, 4], "others are not held up");
+    // In an outage of the repository it looks no less for the others.
+    for number in [3, 4] {
+        scene.end(number, failed(ErrorClass::Network));
+    }
+    assert!(matches!(scene.pending(3), PendingReason::Retry(_)), "{:?}", scene.pending(3));
+    assert_eq!(scene.pending(4), PendingReason::WaitingForNetwork);
+}
+
+#[test]
 fn a_probe_that_gives_up_or_is_cancelled_or_paused_hands_on() {
     let out = || {
         let mut scene = Scene::with(Limits { max_concurrent_tasks: 1, ..Limits::default() });

@@ -162,8 +162,10 @@ impl TaskActor {
         // The step is legal from every state before the end.
         let step = match &outcome {
             AttemptOutcome::Done(_) => Step::Complete,
-            AttemptOutcome::Failed(failure) if failure.class == ErrorClass::Cancelled => Step::Cancel,
-            AttemptOutcome::Failed(_) => Step::Fail,
+            failed if failed.failure().is_some_and(|failure| failure.class == ErrorClass::Cancelled) => {
+                Step::Cancel
+            }
+            AttemptOutcome::Failed(_) | AttemptOutcome::FailedElsewhere(_) => Step::Fail,
         };
         if let Err(illegal) = self.step(step) {
             tracing::error!(task = %self.worker.task, %illegal, "a worker ended twice");

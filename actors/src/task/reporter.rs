@@ -124,7 +124,11 @@ fn outcome_of(outcome: JobOutcome) -> AttemptOutcome {
         JobOutcome::Failed(error) => {
             let mut why = error.to_string();
             why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));
-            AttemptOutcome::Failed(Failure { class: error.class(), why })
+            let failure = Failure { class: error.class(), why };
+            match error.is_elsewhere() {
+                true => AttemptOutcome::FailedElsewhere(failure),
+                false => AttemptOutcome::Failed(failure),
+            }
         }
     }
 }
