@@ -294,10 +294,19 @@ pub fn is_alive(id: u32) -> bool {
 }
 
 /// The processor time that a process has used, in ticks of 10 ms.
-pub fn cpu_ticks(id: u32) -> u64 {
+fn cpu_ticks(id: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("a process");
     let (_, fields) = stat.rsplit_once(") ").expect("a name");
     fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().expect("a number")).sum()
+}
+
+/// Waits until a `gbak` stands still: it uses no processor for a whole second. It may fill or empty the pipe first.
+pub fn wait_for_standstill(gbak: u32) {
+    wait_for("gbak to stand still", || {
+        let before = cpu_ticks(gbak);
+        std::thread::sleep(Duration::from_secs(1));
+        (cpu_ticks(gbak) == before).then_some(())
+    });
 }
 
 /// Waits at most so long for a process to be gone.
@@ -316,6 +325,15 @@ pub fn assert_valid(database: &str) {
     let output = command.output().expect("gfix runs");
     let silent = output.stdout.is_empty() && output.stderr.is_empty();
     assert!(output.status.success() && silent, "{database}: {}", transcript(&output));
+}
+
+/// The names of what lies in a folder, sorted.
+pub fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
+    names.sort();
+    names
 }
 
 fn run(command: &mut Command) {
