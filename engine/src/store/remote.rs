@@ -66,11 +66,15 @@ pub(super) fn connect(
 /// Without any, the clients would ask the machine's metadata service, for
 /// minutes where there is none, or read the home folder: only if that is wanted.
 fn require_credentials(location: &Location, settings: &StoreSettings) -> Result<()> {
-    let (provider, names): (_, &[&str]) = match location.place() {
+    let (provider, names, wanted): (_, &[&str], _) = match location.place() {
         Place::S3 { .. } => {
-            ("aws_", &["access_key_id", "token_file", "container_credentials", "skip_signature"])
+            let names = &["access_key_id", "token_file", "container_credentials", "skip_signature"];
+            ("aws_", names, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
         }
-        Place::Google { .. } => ("google_", &["service_account", "application_credentials", "bearer_token"]),
+        Place::Google { .. } => {
+            let names = &["service_account", "application_credentials", "bearer_token"];
+            ("google_", names, "GOOGLE_APPLICATION_CREDENTIALS to the key file of a service account")
+        }
         Place::Azure { .. } => (
             "azure_",
             &[
@@ -85,6 +89,7 @@ fn require_credentials(location: &Location, settings: &StoreSettings) -> Result<
                 "msi_",
                 "skip_signature",
             ],
+            "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
         ),
         Place::Folder(_) | Place::Memory { .. } | Place::WebDav { .. } => return Ok(()),
     };
@@ -93,7 +98,7 @@ fn require_credentials(location: &Location, settings: &StoreSettings) -> Result<
     if has_any || settings.machine_credentials {
         return Ok(());
     }
-    Err(Error::Invalid(format!("no credentials for {location} are set")))
+    Err(Error::Invalid(format!("no credentials for {location} are set; set {wanted}")))
 }
 
 fn below<S: ObjectStore>(prefix: &ObjectPath, store: S) -> Arc<dyn ObjectStore> {
