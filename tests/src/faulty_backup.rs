@@ -85,7 +85,10 @@ impl<'a> FaultyBackup<'a> {
 
     /// Backs up as the script of this seed lets it; then all that has to hold is looked at.
     pub fn survives(&self, seed: u64, restics: &[Program]) {
-        let script = Script::from_seed(seed);
+        let script = match self.server.ignores_cut_requests() {
+            true => Script::from_seed(seed),
+            false => Script::from_seed(seed).with_whole_requests(),
+        };
         let (rules, classes) = (format!("{:?}", script.rules()), script.classes());
         let what = format!("on {}, KEEPWELL_FAULT_SEED={seed}, {rules}", self.server.name());
         let name = format!("seed-{seed}");

@@ -92,6 +92,11 @@ impl Script {
         }
     }
 
+    /// The same, but every request arrives whole: what broke one breaks its reply.
+    pub fn with_whole_requests(self) -> Self {
+        Self::new(self.rules.into_iter().map(|(rule, _)| Rule { fault: of_reply(rule.fault), ..rule }))
+    }
+
     /// Its rules, for messages.
     pub fn rules(&self) -> Vec<&Rule> {
         self.rules.iter().map(|(rule, _)| rule).collect()
@@ -119,6 +124,16 @@ impl Script {
             }
         }
         found
+    }
+}
+
+fn of_reply(fault: Fault) -> Fault {
+    let side = Side::Reply;
+    match fault {
+        Fault::Cut { after_bytes, .. } => Fault::Cut { side, after_bytes: after_bytes % REPLY_BYTES },
+        Fault::Reset { after_bytes, .. } => Fault::Reset { side, after_bytes: after_bytes % REPLY_BYTES },
+        Fault::Stall { after_bytes, .. } => Fault::Stall { side, after_bytes: after_bytes % REPLY_BYTES },
+        other => other,
     }
 }
 

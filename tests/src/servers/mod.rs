@@ -46,6 +46,11 @@ pub trait Server: Send + Sync {
         true
     }
 
+    /// Whether it does nothing about a request that did not arrive whole.
+    fn ignores_cut_requests(&self) -> bool {
+        true
+    }
+
     /// The engine's settings for it: the defaults, and its variables.
     fn settings(&self, port: u16) -> StoreSettings {
         let variables = self.variables(port).into_iter();

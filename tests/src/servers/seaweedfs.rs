@@ -41,7 +41,8 @@ impl SeaweedFs {
             fs::write(&credentials, identity).expect("a file for credentials");
             command.args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-master.telemetry=false"]);
             command.args([
-                "-volume.max=20",
+                // Room for some hundred small repositories; none of it is taken before it is written to.
+                "-volume.max=100",
                 "-master.volumeSizeLimitMB=64",
                 "-s3.iam=false",
                 "-s3.autoCreateBucket=false",
