@@ -13,9 +13,10 @@ use std::process::{Command, Output};
 
 use keepwell_tests::compare::{EXACT, assert_same};
 use keepwell_tests::mounting::{is_inside_namespace, mount};
-use keepwell_tests::programs::{keepwell, transcript};
+use keepwell_tests::programs::{PASSWORD, keepwell, transcript};
 use keepwell_tests::random_data::write_file;
 use keepwell_tests::repository_folder::files;
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 const MIB: u64 = 1 << 20;
@@ -270,4 +271,42 @@ fn a_cache_that_cannot_be_written_hinders_nobody() {
     let checked = run(&repository, options.into_iter().chain(["check", "--read-data"]));
     assert_eq!(checked.status.code(), Some(0), "{}", transcript(&checked));
     scene.assert_restores(&repository, &scene.beside("restored"));
+}
+
+#[test]
+fn a_database_that_does_not_fit_into_the_scratch_folder_is_backed_up_once_there_is_room() {
+    if !is_inside_namespace(
+        "a_database_that_does_not_fit_into_the_scratch_folder_is_backed_up_once_there_is_room",
+    ) {
+        return;
+    }
+    let scene = Scene::new(8 * MIB);
+    let repository = scene.beside("repository");
+    assert!(run(&repository, ["init"]).status.success());
+    let database = scene.source().join("ledger.db");
+    let writer = Connection::open(&database).unwrap();
+    writer.execute_batch("CREATE TABLE t (b BLOB); INSERT INTO t VALUES (randomblob(12000000))").unwrap();
+    drop(writer);
+    let configuration = scene.beside("keepwell.toml");
+    let text = format!(
+        "data_folder = {:?}\n[repositories.r]\nlocation = {repository:?}\npassword_command = \"echo {PASSWORD}\"\n\
+         [retry]\nmax_retries = 0\n[sources.s]\nsqlite = {database:?}\n[items.i]\nsource = \"s\"\n",
+        scene.disk()
+    );
+    fs::write(&configuration, text).unwrap();
+    let back_up = || {
+        let mut command = keepwell().command(&scene.beside("home for keepwell"));
+        command.args(["run", "i", "--config"]).arg(&configuration).output().unwrap()
+    };
+    assert_says(&back_up(), 1, &["copy the database into", "disk/scratch", "No space left on device"]);
+    assert_eq!(fs::read_dir(scene.on_disk("scratch")).unwrap().count(), 0, "the room is given back");
+    scene.resize_disk(40 * MIB);
+    let output = back_up();
+    assert_eq!(output.status.code(), Some(0), "{}", transcript(&output));
+    let target = scene.beside("back");
+    let output = run(&repository, ["restore", "latest", "--target", target.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", transcript(&output));
+    let copy = Connection::open(target.join(database.strip_prefix("/").unwrap())).unwrap();
+    let one = |of: &Connection| -> Vec<u8> { of.query_row("SELECT b FROM t", [], |row| row.get(0)).unwrap() };
+    assert!(one(&copy) == one(&Connection::open(&database).unwrap()), "it holds what was there");
 }

@@ -18,6 +18,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, access};
+use rustix::io::Errno;
 
 use super::one_file::{MakeContent, OneFileFolder, made_node, time_now};
 use super::scratch::ScratchFile;
@@ -179,10 +180,7 @@ impl SqliteSource {
     /// Either side may be at fault when a page is copied; only the copy needs room.
     fn not_copied(&self, scratch: &ScratchFile, error: rusqlite::Error) -> Error {
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => {
-                let full = io::Error::from(io::ErrorKind::StorageFull);
-                Error::local("copy the database into", scratch.path(), full)
-            }
+            Some(ErrorCode::DiskFull) => Error::local("copy the database into", scratch.path(), Errno::NOSPC),
             _ => self.unreadable(error),
         }
     }
