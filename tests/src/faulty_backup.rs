@@ -74,7 +74,9 @@ impl<'a> FaultyBackup<'a> {
         }
         let mut scene = Self { server, folder, requests_when_clean: 0 };
         let proxy = FaultProxy::start(server.port(), Script::clean());
-        scene.init_and_back_up(proxy.port(), "clean").expect("nothing is in its way");
+        // A server that has just begun may take its time for a first answer.
+        let settings = server.settings(proxy.port());
+        scene.init_and_back_up(proxy.port(), "clean", &settings).expect("nothing is in its way");
         scene.requests_when_clean = proxy.traffic().request_count();
         scene
     }
@@ -94,7 +96,8 @@ impl<'a> FaultyBackup<'a> {
         let name = format!("seed-{seed}");
         let proxy = FaultProxy::start(self.server.port(), script);
         let begun = Instant::now();
-        let result = self.init_and_back_up(proxy.port(), &name);
+        let settings = impatient(self.server.settings(proxy.port()));
+        let result = self.init_and_back_up(proxy.port(), &name, &settings);
         let (took, requests) = (begun.elapsed(), proxy.traffic().request_count());
         drop(proxy);
         let ended = match &result {
@@ -121,11 +124,11 @@ impl<'a> FaultyBackup<'a> {
         whole(self.back_up_again_and_restore(&name, result.ok()));
     }
 
-    fn init_and_back_up(&self, port: u16, name: &str) -> Result<BackupOutcome> {
-        let (location, settings) = self.place(port, name);
+    fn init_and_back_up(&self, port: u16, name: &str, settings: &StoreSettings) -> Result<BackupOutcome> {
+        let location = self.server.location(port, name);
         let repository = Repository::init(
             &parse(&location),
-            &settings,
+            settings,
             &PASSWORD.into(),
             &InitOptions::default(),
             options(),
@@ -133,12 +136,14 @@ impl<'a> FaultyBackup<'a> {
         self.back_up(&repository)
     }
 
-    fn place(&self, port: u16, name: &str) -> (String, StoreSettings) {
-        (self.server.location(port, name), impatient(self.server.settings(port)))
+    /// The straight way, on which nothing hurries.
+    fn place(&self, name: &str) -> (String, StoreSettings) {
+        let port = self.server.port();
+        (self.server.location(port, name), self.server.settings(port))
     }
 
     fn open(&self, name: &str) -> Result<Arc<Repository>> {
-        let (location, settings) = self.place(self.server.port(), name);
+        let (location, settings) = self.place(name);
         Repository::open(&parse(&location), &settings, &PASSWORD.into(), options())
     }
 
@@ -188,7 +193,7 @@ impl<'a> FaultyBackup<'a> {
         let repository = if self.is_there(name) {
             self.open(name)?
         } else {
-            let (location, settings) = self.place(self.server.port(), name);
+            let (location, settings) = self.place(name);
             let init = InitOptions::default();
             Repository::init(&parse(&location), &settings, &PASSWORD.into(), &init, options())?;
             // Opened anew, lest what the first try left behind go unnoticed.
