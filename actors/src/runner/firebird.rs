@@ -13,7 +13,7 @@ use keepwell_engine::source::Source;
 use keepwell_engine::source::firebird::FirebirdSource;
 use keepwell_messages::FirebirdTarget;
 
-use crate::suggestion::did_you_mean;
+use super::of_name;
 
 /// A database that items name, and how it is dumped.
 #[derive(Clone, Debug)]
@@ -37,12 +37,7 @@ impl FirebirdDatabases {
 
     /// The database of this name, or why not.
     pub(super) fn find(&self, name: &str) -> Result<&FirebirdDatabase, String> {
-        self.known.get(name).ok_or_else(|| {
-            match did_you_mean(name, self.known.keys().map(String::as_str)).as_str() {
-                "" => format!("there is no Firebird source {name} in the configuration"),
-                meant => format!("there is no Firebird source {name}{meant}"),
-            }
-        })
+        of_name("Firebird source", name, &self.known)
     }
 
     /// Makes its dump, as `/NAME.fbk`.

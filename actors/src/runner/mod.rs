@@ -6,12 +6,15 @@
 mod firebird;
 mod places;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keepwell_engine::control::Control;
 use keepwell_engine::error::Error;
 use keepwell_engine::job::{AttemptId, JobEngine, JobOutcome, JobSink};
 use keepwell_messages::{Item, TaskId, TaskKind};
+
+use crate::suggestion::nearest;
 
 pub use firebird::FirebirdDatabase;
 pub use places::{MakeNamedSource, Places};
@@ -77,4 +80,12 @@ impl<E: JobEngine + 'static> Runner for EngineRunner<E> {
             Err(error) => sink.ended(JobOutcome::Failed(error)),
         }
     }
+}
+
+/// What a name in the configuration stands for, or the words for one that stands for nothing.
+fn of_name<'a, T>(kind: &str, name: &str, known: &'a BTreeMap<String, T>) -> Result<&'a T, String> {
+    known.get(name).ok_or_else(|| match nearest(name, known.keys().map(String::as_str)) {
+        Some(near) => format!("there is no {kind} {name}; did you mean {near}?"),
+        None => format!("there is no {kind} {name} in the configuration"),
+    })
 }

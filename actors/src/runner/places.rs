@@ -18,8 +18,7 @@ use keepwell_engine::source::files::{Excludes, FilesOptions, FilesSource, reposi
 use keepwell_messages::{FilesItem, Item, ItemSource, RestoreRequest, RestoreTarget, TaskKind};
 
 use super::firebird::{FirebirdDatabase, FirebirdDatabases};
-use super::{Attempt, Workshop};
-use crate::suggestion::nearest;
+use super::{Attempt, Workshop, of_name};
 
 /// Makes a source of the embedding program's own, a new one for each attempt. Called on the attempt's thread.
 pub type MakeNamedSource = Arc<dyn Fn() -> Result<Box<dyn Source>> + Send + Sync>;
@@ -81,19 +80,11 @@ impl Places {
     }
 
     fn address(&self, name: &str) -> Result<&RepositoryAddress, String> {
-        self.repositories.get(name).ok_or_else(|| {
-            match nearest(name, self.repositories.keys().map(String::as_str)) {
-                Some(known) => format!("there is no repository {name}; did you mean {known}?"),
-                None => format!("there is no repository {name} in the configuration"),
-            }
-        })
+        of_name("repository", name, &self.repositories)
     }
 
     fn named_source(&self, name: &str) -> Result<&MakeNamedSource, String> {
-        self.sources.get(name).ok_or_else(|| match nearest(name, self.sources.keys().map(String::as_str)) {
-            Some(known) => format!("there is no source {name}; did you mean {known}?"),
-            None => format!("there is no source {name} in the configuration"),
-        })
+        of_name("source", name, &self.sources)
     }
 
     /// The root below which a restore may write to `target`, by its names. That no folder on the way is a
