@@ -9,7 +9,6 @@ use keepwell_actors::runner::{FirebirdDatabase, MakeNamedSource, Places};
 use keepwell_engine::clock::SystemClock;
 use keepwell_engine::firebird::{FirebirdAccess, FirebirdDumpOptions, FirebirdPlace};
 use keepwell_engine::source::Source;
-use keepwell_engine::source::firebird::FirebirdSource;
 use keepwell_engine::source::sqlite::SqliteSource;
 use keepwell_engine::source::stream::{CommandLine, StreamSource};
 use keepwell_messages::ItemSource;
@@ -90,28 +89,18 @@ impl NamedSource {
 
     /// Tells what its name means. Copies of databases lie in `scratch`.
     pub(super) fn add_to(&self, places: Places, scratch: &Path) -> Places {
-        match &self.kind {
-            Kind::Firebird(database) => places.firebird(&self.name, database.clone()),
-            Kind::Command(..) | Kind::Sqlite(_) => places.source(&self.name, self.maker(scratch)),
-        }
-    }
-
-    /// Makes the source, anew for each attempt. Copies of databases lie in `scratch`.
-    fn maker(&self, scratch: &Path) -> MakeNamedSource {
-        let (name, kind, scratch) = (self.name.clone(), self.kind.clone(), scratch.to_path_buf());
-        Arc::new(move || {
-            let clock = Arc::new(SystemClock);
-            Ok(match &kind {
-                Kind::Command(line, file_name) => {
-                    Box::new(StreamSource::from_command(file_name, line.clone(), clock)?) as Box<dyn Source>
-                }
-                Kind::Sqlite(path) => Box::new(SqliteSource::new(path, &scratch, clock)?),
-                Kind::Firebird(database) => {
-                    let FirebirdDatabase { access, options } = database.clone();
-                    Box::new(FirebirdSource::new(&name, access, options, clock)?)
-                }
-            })
-        })
+        let make: MakeNamedSource = match self.kind.clone() {
+            Kind::Firebird(database) => return places.firebird(&self.name, database),
+            Kind::Command(line, file_name) => Arc::new(move || {
+                let source = StreamSource::from_command(&file_name, line.clone(), Arc::new(SystemClock))?;
+                Ok(Box::new(source) as Box<dyn Source>)
+            }),
+            Kind::Sqlite(path) => {
+                let scratch = scratch.to_path_buf();
+                Arc::new(move || Ok(Box::new(SqliteSource::new(&path, &scratch, Arc::new(SystemClock))?)))
+            }
+        };
+        places.source(&self.name, make)
     }
 }
 
