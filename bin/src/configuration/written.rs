@@ -172,21 +172,8 @@ pub struct Span(pub Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SpanVisitor;
-
-        impl Visitor<'_> for SpanVisitor {
-            type Value = Span;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration with its unit in quotes, as \"30s\", \"5m\" or \"1h30m\"")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
-                parse_duration(text).map(Span).map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_str(SpanVisitor)
+        let wanted = "a duration with its unit in quotes, as \"30s\", \"5m\" or \"1h30m\"";
+        deserializer.deserialize_str(Quantity { wanted, parse: parse_duration }).map(Self)
     }
 }
 
@@ -196,21 +183,26 @@ pub struct Rate(pub u64);
 
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RateVisitor;
+        let wanted = "bytes per second with their unit in quotes, as \"500 KiB\" or \"2 MiB\"";
+        deserializer.deserialize_str(Quantity { wanted, parse: parse_rate }).map(Self)
+    }
+}
 
-        impl Visitor<'_> for RateVisitor {
-            type Value = Rate;
+/// Reads text that holds a number and its unit.
+struct Quantity<T> {
+    wanted: &'static str,
+    parse: fn(&str) -> Result<T, String>,
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes per second with their unit in quotes, as \"500 KiB\" or \"2 MiB\"")
-            }
+impl<T> Visitor<'_> for Quantity<T> {
+    type Value = T;
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Rate, E> {
-                parse_rate(text).map(Rate).map_err(E::custom)
-            }
-        }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.wanted)
+    }
 
-        deserializer.deserialize_str(RateVisitor)
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        (self.parse)(text).map_err(E::custom)
     }
 }
 
