@@ -115,7 +115,7 @@ impl RunningCommand {
         let watch = Arc::new(Watch::default());
         let (started, start) = sync_channel(1);
         let keeper = Arc::clone(&watch);
-        thread::Builder::new().name("source command".into()).spawn(move || match spawn(&line, streams) {
+        thread::Builder::new().name("command".into()).spawn(move || match spawn(&line, streams) {
             Ok(mut child) => {
                 let group = Pid::from_child(&child);
                 let pipes = keeper.listen(&mut child, streams);
@@ -255,7 +255,7 @@ impl Watch {
     fn drain(self: &Arc<Self>, stream: impl Read + Send + 'static) {
         self.state.lock().speaking += 1;
         let keeper = Arc::clone(self);
-        let thread = thread::Builder::new().name("source stderr".into());
+        let thread = thread::Builder::new().name("command says".into());
         if thread.spawn(move || keeper.keep_said(stream)).is_err() {
             self.end_stream();
         }

@@ -72,6 +72,11 @@ impl SqliteSource {
         Ok(Self { database, scratch_folder: scratch_folder.into(), clock, copy: Mutex::new(None) })
     }
 
+    /// Where it stands in the snapshot.
+    fn path(&self) -> Vec<u8> {
+        clean(self.database.as_os_str().as_bytes())
+    }
+
     fn copy(&self, control: &Control) -> Result<ScratchFile> {
         let mut overtaken = 0;
         loop {
@@ -192,7 +197,7 @@ impl SqliteSource {
 
 impl Source for SqliteSource {
     fn paths(&self) -> Vec<String> {
-        vec![String::from_utf8_lossy(&clean(self.database.as_os_str().as_bytes())).into_owned()]
+        vec![String::from_utf8_lossy(&self.path()).into_owned()]
     }
 
     /// Makes the copy.
@@ -211,7 +216,7 @@ impl Source for SqliteSource {
         let mut node = made_node(NodeKind::File, known.mode() & 0o777, time_now(&*self.clock));
         (node.uid, node.gid) = (known.uid(), known.gid());
         let content: MakeContent = Arc::new(move || Box::new(CopiedDatabase(copy.clone())));
-        Ok(Box::new(OneFileFolder::root(&clean(self.database.as_os_str().as_bytes()), node, content)))
+        Ok(Box::new(OneFileFolder::root(&self.path(), node, content)))
     }
 
     fn count(&self, _: &Control, found: &dyn Fn(Totals)) -> Result<()> {
