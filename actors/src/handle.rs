@@ -282,7 +282,14 @@ fn route(command: &Command) -> Route {
         | Command::SetItem(_)
         | Command::RemoveItem(_)
         | Command::EnableItem(_)
-        | Command::GetItems(_) => Route::Scheduler,
+        | Command::GetItems(_)
+        | Command::GetSetup(_)
+        | Command::GetDueTimes(_)
+        | Command::GetItemExplanation(_)
+        | Command::GetSnapshots(_)
+        | Command::GetFolder(_)
+        | Command::GetMatchingEntries(_)
+        | Command::GetDifferences(_) => Route::Scheduler,
         Command::GetScheduleOutcomes(get) => Route::Journal(Box::new(move |journal| {
             journal.outcomes(&get.item, get.limit).map(Reply::GetScheduleOutcomes)
         })),

@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Failure, Item, ItemId, ItemOwner, NumberedEvent, RestoreRequest, Task, TaskEnd, TaskId, TaskState,
+    Differences, DueTimes, Failure, Folder, GetDifferences, GetDueTimes, GetFolder, GetItemExplanation,
+    GetMatchingEntries, GetSetup, GetSnapshots, Item, ItemExplanation, ItemId, ItemOwner, MatchingEntries,
+    NumberedEvent, RestoreRequest, Setup, Snapshots, Task, TaskEnd, TaskId, TaskState,
 };
 
 /// A command's own struct.
@@ -19,19 +21,21 @@ pub trait Request: Into<Command> + Send + 'static {
 }
 
 macro_rules! commands {
-    ($($(#[$doc:meta])* $name:ident -> $reply:ty;)*) => {
+    ($($(#[doc = $doc:literal])* $text:literal $name:ident -> $reply:ident;)*) => {
         /// Any command.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[serde(rename_all = "kebab-case")]
         pub enum Command {
-            $($(#[$doc])* $name($name),)*
+            $($(#[doc = $doc])* $name($name),)*
         }
 
         /// The answer to a command of the same name.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[serde(rename_all = "kebab-case")]
         pub enum Reply {
-            $($(#[$doc])* $name($reply),)*
+            $($(#[doc = $doc])* $name($reply),)*
         }
 
         $(
@@ -55,54 +59,91 @@ macro_rules! commands {
 
         impl Command {
             /// The names of all commands, as doors spell them.
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+            pub const NAMES: &'static [&'static str] = &[$($text),*];
+
+            /// Its name, as doors spell it.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => $text,)*
+                }
+            }
+        }
+
+        impl Reply {
+            /// The name of the command that it answers.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => $text,)*
+                }
+            }
+        }
+
+        /// What a door's description says of each command, in the order of [`Command::NAMES`].
+        #[cfg(feature = "openapi")]
+        pub fn described_commands() -> Vec<crate::openapi::DescribedCommand> {
+            vec![$(crate::openapi::DescribedCommand::new::<$name, $reply>($text, concat!($($doc),*))),*]
         }
     };
 }
 
 commands! {
     /// Back an item up now.
-    PerformBackup -> TaskMade;
+    "perform-backup" PerformBackup -> TaskMade;
     /// Back an item up now whose source is a Firebird database.
-    PerformFirebirdBackup -> TaskMade;
+    "perform-firebird-backup" PerformFirebirdBackup -> TaskMade;
     /// Restore a snapshot.
-    PerformRestore -> TaskMade;
+    "perform-restore" PerformRestore -> TaskMade;
     /// Pause a task.
-    PauseBackup -> TaskNow;
+    "pause-backup" PauseBackup -> TaskNow;
     /// Let a paused task go on.
-    ResumeBackup -> TaskNow;
+    "resume-backup" ResumeBackup -> TaskNow;
     /// Pause everything; nothing starts.
-    PauseAllBackups -> PausedAll;
+    "pause-all-backups" PauseAllBackups -> PausedAll;
     /// Let everything go on.
-    ResumeAllBackups -> PausedAll;
+    "resume-all-backups" ResumeAllBackups -> PausedAll;
     /// All tasks that have not ended.
-    GetActiveTasks -> Tasks;
+    "get-active-tasks" GetActiveTasks -> Tasks;
     /// How many of what.
-    GetTaskManagerStats -> TaskManagerStats;
+    "get-task-manager-stats" GetTaskManagerStats -> TaskManagerStats;
     /// End a task.
-    CancelTask -> TaskNow;
+    "cancel-task" CancelTask -> TaskNow;
     /// One task, ended or not, as long as it is kept.
-    GetTask -> Task;
+    "get-task" GetTask -> Task;
     /// Change how many tasks run at once.
-    SetMaxConcurrentTasks -> TaskManagerStats;
+    "set-max-concurrent-tasks" SetMaxConcurrentTasks -> TaskManagerStats;
     /// Add an item, or replace what is known of it.
-    SetItem -> ItemNow;
+    "set-item" SetItem -> ItemNow;
     /// Remove an item; a task of it is cancelled, its history stays.
-    RemoveItem -> ItemRemoved;
+    "remove-item" RemoveItem -> ItemRemoved;
     /// Let an item's schedule count, or not.
-    EnableItem -> ItemNow;
+    "enable-item" EnableItem -> ItemNow;
     /// All items.
-    GetItems -> Items;
+    "get-items" GetItems -> Items;
     /// What became of an item's due times.
-    GetScheduleOutcomes -> ScheduleOutcomes;
+    "get-schedule-outcomes" GetScheduleOutcomes -> ScheduleOutcomes;
     /// Ended tasks, the newest first.
-    GetHistory -> History;
+    "get-history" GetHistory -> History;
     /// Events from a number on.
-    GetEvents -> Events;
+    "get-events" GetEvents -> Events;
+    /// What is set up here: repositories, sources, restore roots.
+    "get-setup" GetSetup -> Setup;
+    /// The next due times of a schedule, which need not be an item's.
+    "get-due-times" GetDueTimes -> DueTimes;
+    /// Why an item's backup runs, waits, or did not run.
+    "get-item-explanation" GetItemExplanation -> ItemExplanation;
+    /// Snapshots of a repository, the newest first.
+    "get-snapshots" GetSnapshots -> Snapshots;
+    /// What stands in one folder of a snapshot.
+    "get-folder" GetFolder -> Folder;
+    /// Entries of snapshots whose names match.
+    "get-matching-entries" GetMatchingEntries -> MatchingEntries;
+    /// What differs between two snapshots.
+    "get-differences" GetDifferences -> Differences;
 }
 
 /// See [`Command::PerformBackup`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PerformBackup {
     /// Which.
@@ -111,6 +152,7 @@ pub struct PerformBackup {
 
 /// See [`Command::PerformFirebirdBackup`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PerformFirebirdBackup {
     /// Which.
@@ -119,6 +161,7 @@ pub struct PerformFirebirdBackup {
 
 /// See [`Command::PerformRestore`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PerformRestore {
     /// What, and where to.
@@ -127,6 +170,7 @@ pub struct PerformRestore {
 
 /// See [`Command::PauseBackup`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PauseBackup {
     /// Which; absent: the only active one.
@@ -135,6 +179,7 @@ pub struct PauseBackup {
 
 /// See [`Command::ResumeBackup`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ResumeBackup {
     /// Which; absent: the only active one.
@@ -143,26 +188,31 @@ pub struct ResumeBackup {
 
 /// See [`Command::PauseAllBackups`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PauseAllBackups {}
 
 /// See [`Command::ResumeAllBackups`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ResumeAllBackups {}
 
 /// See [`Command::GetActiveTasks`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetActiveTasks {}
 
 /// See [`Command::GetTaskManagerStats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetTaskManagerStats {}
 
 /// See [`Command::CancelTask`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CancelTask {
     /// Which.
@@ -171,6 +221,7 @@ pub struct CancelTask {
 
 /// See [`Command::GetTask`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetTask {
     /// Which.
@@ -179,6 +230,7 @@ pub struct GetTask {
 
 /// See [`Command::SetMaxConcurrentTasks`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetMaxConcurrentTasks {
     /// 1 to 64. Tasks that run beyond a smaller number run to their end.
@@ -187,6 +239,7 @@ pub struct SetMaxConcurrentTasks {
 
 /// See [`Command::SetItem`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetItem {
     /// The item, whole.
@@ -195,6 +248,7 @@ pub struct SetItem {
 
 /// See [`Command::RemoveItem`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RemoveItem {
     /// Which.
@@ -203,6 +257,7 @@ pub struct RemoveItem {
 
 /// See [`Command::EnableItem`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnableItem {
     /// Which.
@@ -213,11 +268,13 @@ pub struct EnableItem {
 
 /// See [`Command::GetItems`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetItems {}
 
 /// See [`Command::GetScheduleOutcomes`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetScheduleOutcomes {
     /// Which item.
@@ -228,6 +285,7 @@ pub struct GetScheduleOutcomes {
 
 /// See [`Command::GetHistory`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetHistory {
     /// Only of this item.
@@ -238,6 +296,7 @@ pub struct GetHistory {
 
 /// See [`Command::GetEvents`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetEvents {
     /// Those after this number.
@@ -251,6 +310,7 @@ pub const PAGE_MAX: u32 = 1000;
 
 /// A task was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TaskMade {
     /// Its name.
@@ -259,6 +319,7 @@ pub struct TaskMade {
 
 /// A task and where it stands once the command is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TaskNow {
     /// Its name.
@@ -269,6 +330,7 @@ pub struct TaskNow {
 
 /// Whether everything is paused now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PausedAll {
     /// It is.
@@ -279,6 +341,7 @@ pub struct PausedAll {
 
 /// Tasks, the oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tasks {
     /// The tasks.
@@ -287,6 +350,7 @@ pub struct Tasks {
 
 /// How many of what there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TaskManagerStats {
     /// Backups that hold a slot.
@@ -315,6 +379,7 @@ pub struct TaskManagerStats {
 
 /// An item as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ItemNow {
     /// The item.
@@ -331,6 +396,7 @@ pub struct ItemNow {
 
 /// How an item's latest task ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LatestEnd {
     /// The task.
@@ -343,6 +409,7 @@ pub struct LatestEnd {
 
 /// An item is no more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ItemRemoved {
     /// The item.
@@ -351,6 +418,7 @@ pub struct ItemRemoved {
 
 /// Items by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Items {
     /// The items.
@@ -359,6 +427,7 @@ pub struct Items {
 
 /// What became of due times, the newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleOutcomes {
     /// One for each due time, or for several that one catch-up made up for.
@@ -367,6 +436,7 @@ pub struct ScheduleOutcomes {
 
 /// What became of one due time, or of several that were missed together: exactly one outcome each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleOutcome {
     /// The first of the due times that it stands for: `due` itself, unless several were missed.
@@ -381,6 +451,7 @@ pub struct ScheduleOutcome {
 
 /// What becomes of a due time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DueOutcome {
     /// It ran as this task.
@@ -399,6 +470,7 @@ pub enum DueOutcome {
 
 /// Ended tasks, the newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct History {
     /// The tasks.
@@ -407,6 +479,7 @@ pub struct History {
 
 /// Events in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Events {
     /// The events.
@@ -417,6 +490,7 @@ pub struct Events {
 
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// This task of the same item has not ended.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The class of a failure. Retry rules look at nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorClass {
     /// The store could not be reached, or the connection broke.

@@ -10,6 +10,7 @@ use crate::{
 /// A durable event. The journal numbers them without a gap, across restarts: who comes back with
 /// the last number that he has seen misses none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NumberedEvent {
     /// One more than that of the event before.
@@ -20,42 +21,64 @@ pub struct NumberedEvent {
     pub event: Event,
 }
 
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Event {
+macro_rules! events {
+    ($($(#[doc = $doc:literal])* $text:literal $name:ident($payload:ident);)*) => {
+        /// What happened.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Event {
+            $($(#[doc = $doc])* $name($payload),)*
+        }
+
+        impl Event {
+            /// The names of all events, as doors spell them.
+            pub const NAMES: &'static [&'static str] = &[$($text),*];
+
+            /// Its name, as doors spell it.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => $text,)*
+                }
+            }
+        }
+    };
+}
+
+events! {
     /// A task was made.
-    TaskCreated(TaskCreated),
+    "task-created" TaskCreated(TaskCreated);
     /// A task waits for its turn.
-    TaskQueued(TaskPending),
+    "task-queued" TaskQueued(TaskPending);
     /// A task entered a state. Told with every change, beside the event of its own that the change may have.
-    TaskStatusUpdate(TaskStatusUpdate),
+    "task-status-update" TaskStatusUpdate(TaskStatusUpdate);
     /// A task ended well.
-    TaskCompleted(TaskEnded),
+    "task-completed" TaskCompleted(TaskEnded);
     /// A task failed for good.
-    TaskFailed(TaskEnded),
+    "task-failed" TaskFailed(TaskEnded);
     /// A task was cancelled.
-    TaskCancelled(TaskEnded),
+    "task-cancelled" TaskCancelled(TaskEnded);
     /// An attempt failed, there will be another.
-    TaskRetry(TaskRetry),
+    "task-retry" TaskRetry(TaskRetry);
     /// A task was paused.
-    TaskPaused(TaskRef),
+    "task-paused" TaskPaused(TaskRef);
     /// A task goes on.
-    TaskResumed(TaskRef),
+    "task-resumed" TaskResumed(TaskRef);
     /// All was paused, or is no more.
-    GlobalPause(GlobalPause),
+    "global-pause" GlobalPause(GlobalPause);
     /// An item was added or changed.
-    ItemChanged(ItemRef),
+    "item-changed" ItemChanged(ItemRef);
     /// An item was removed.
-    ItemRemoved(ItemRef),
+    "item-removed" ItemRemoved(ItemRef);
     /// An actor died, its handler's panic included.
-    ActorCrashed(ActorCrashed),
+    "actor-crashed" ActorCrashed(ActorCrashed);
     /// An actor was started again with what the journal holds.
-    ActorRestarted(ActorRef),
+    "actor-restarted" ActorRestarted(ActorRef);
 }
 
 /// A new task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TaskCreated {
     /// Its name.
@@ -68,6 +91,7 @@ pub struct TaskCreated {
 
 /// A task that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TaskPending {
     /// The task.
@@ -78,6 +102,7 @@ pub struct TaskPending {
 
 /// A task's new state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TaskStatusUpdate {
     /// The task.
@@ -92,6 +117,7 @@ pub struct TaskStatusUpdate {
 
 /// A task's end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TaskEnded {
     /// The task.
@@ -102,6 +128,7 @@ pub struct TaskEnded {
 
 /// A task's next attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TaskRetry {
     /// The task.
@@ -112,6 +139,7 @@ pub struct TaskRetry {
 
 /// A task that something happened to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TaskRef {
     /// The task.
@@ -120,6 +148,7 @@ pub struct TaskRef {
 
 /// An item that something happened to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ItemRef {
     /// The item.
@@ -128,6 +157,7 @@ pub struct ItemRef {
 
 /// Whether everything is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GlobalPause {
     /// It is.
@@ -136,6 +166,7 @@ pub struct GlobalPause {
 
 /// One of the actors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ActorRef {
     /// The scheduler.
@@ -148,6 +179,7 @@ pub enum ActorRef {
 
 /// An actor's death.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ActorCrashed {
     /// Who died.
@@ -158,6 +190,7 @@ pub struct ActorCrashed {
 
 /// How far a task is, in the user's words: the latest value only, unnumbered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BackupProgress {
     /// The task.
@@ -174,4 +207,9 @@ pub struct BackupProgress {
     pub paused: bool,
     /// The counters behind it.
     pub progress: Progress,
+}
+
+impl BackupProgress {
+    /// Its name, as doors spell it.
+    pub const NAME: &'static str = "backup-progress";
 }

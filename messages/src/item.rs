@@ -6,6 +6,7 @@ use crate::{ItemId, ScheduleText};
 
 /// An item. What runs code or reaches secrets is referred to by a name that the configuration file explains.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Item {
     /// Its name.
@@ -24,6 +25,7 @@ pub struct Item {
 
 /// Where an item's data comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ItemSource {
     /// Files and folders.
@@ -36,6 +38,7 @@ pub enum ItemSource {
 
 /// Files and folders, and what is left out of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FilesItem {
     /// Absolute paths.
@@ -46,6 +49,7 @@ pub struct FilesItem {
 
 /// Who an item belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ItemOwner {
     /// The configuration file: read-only elsewhere. Removed from the file, it is disabled.

@@ -10,7 +10,10 @@ mod error_class;
 mod event;
 mod ids;
 mod item;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod progress;
+mod query;
 mod schedule;
 mod task;
 
@@ -20,6 +23,7 @@ pub use event::*;
 pub use ids::{CommandId, ItemId, TaskId};
 pub use item::{FilesItem, Item, ItemOwner, ItemSource};
 pub use progress::{Progress, Stage};
+pub use query::*;
 pub use schedule::ScheduleText;
 pub use task::{
     BackedUp, CancelReason, Failure, FirebirdTarget, Missed, PendingReason, RestoreRequest, RestoreTarget,

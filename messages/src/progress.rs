@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The part of its work that a job is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Opening, locking, or waiting for the source to be ready.
@@ -21,6 +22,7 @@ pub enum Stage {
 /// One snapshot of a job's counters. Totals grow while the source is scanned
 /// and are final once `totals_final` is true.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Progress {
     /// The part of the work the job is at.
     pub stage: Stage,

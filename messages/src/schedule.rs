@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A schedule in its user's words.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleText {
     /// A cron line of five fields, `every 4h`, `daily 02:00`, `weekly sun 03:30` or `monthly 1 04:00`.

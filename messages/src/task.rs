@@ -7,6 +7,7 @@ use crate::{ErrorClass, ItemId, Progress, TaskId};
 
 /// Where a task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskState {
     /// It waits: for a slot, for its next attempt, or for somebody to resume it before it ran.
@@ -49,6 +50,7 @@ impl std::fmt::Display for TaskState {
 
 /// What a task does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskKind {
     /// A backup of this item.
@@ -59,6 +61,7 @@ pub enum TaskKind {
 
 /// What is to be restored, and where to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RestoreRequest {
     /// The name of a configured repository.
@@ -75,6 +78,7 @@ pub struct RestoreRequest {
 
 /// Where a restore writes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RestoreTarget {
     /// An absolute folder beneath one of the configured restore roots.
@@ -85,6 +89,7 @@ pub enum RestoreTarget {
 
 /// A Firebird database that is made of a dump.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FirebirdTarget {
     /// The name of a configured Firebird source, whose server, user and password are taken.
@@ -97,6 +102,7 @@ pub struct FirebirdTarget {
 
 /// Why a task was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Trigger {
     /// Somebody asked for it.
@@ -109,6 +115,7 @@ pub enum Trigger {
 
 /// Due times that were missed together, one or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Missed {
     /// The first of them.
@@ -130,6 +137,7 @@ impl Trigger {
 
 /// Why a pending task does not run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PendingReason {
     /// For its turn.
@@ -146,6 +154,7 @@ pub enum PendingReason {
 
 /// The next attempt of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
     /// Its number, 2 for the first retry.
@@ -162,6 +171,7 @@ pub struct Retry {
 
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskEnd {
     /// A snapshot was stored.
@@ -187,6 +197,7 @@ impl TaskEnd {
 
 /// What a backup did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BackedUp {
     /// The snapshot's id, 64 hexadecimal digits.
@@ -205,6 +216,7 @@ pub struct BackedUp {
 
 /// What a restore did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Restored {
     /// Files whose content was written.
@@ -219,6 +231,7 @@ pub struct Restored {
 
 /// Why something failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
     /// The kind of failure.
@@ -229,6 +242,7 @@ pub struct Failure {
 
 /// Who ended a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CancelReason {
     /// A command.
@@ -241,6 +255,7 @@ pub enum CancelReason {
 
 /// A task as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Task {
     /// Its name.

@@ -1,7 +1,7 @@
 //! Every command, reply, refusal and event goes through JSON and bincode and comes back the same,
 //! under the names that doors know.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, FixedOffset, Utc};
 use keepwell_messages::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +15,10 @@ fn task_id() -> TaskId {
     TaskId(Uuid::from_u128(0x0193_5a5a_0000_7000_8000_0000_0000_0001))
 }
 
+fn schedule() -> ScheduleText {
+    ScheduleText { spec: "daily 02:00".into(), time_zone: "Europe/Berlin".into(), jitter_seconds: None }
+}
+
 fn item() -> Item {
     Item {
         id: "photos".into(),
@@ -23,11 +27,7 @@ fn item() -> Item {
             excludes: vec!["*.tmp".into()],
         }),
         repository: "main".into(),
-        schedule: Some(ScheduleText {
-            spec: "daily 02:00".into(),
-            time_zone: "Europe/Berlin".into(),
-            jitter_seconds: None,
-        }),
+        schedule: Some(schedule()),
         enabled: true,
         tags: vec!["büro".into()],
     }
@@ -129,6 +129,32 @@ fn commands() -> Vec<Command> {
         GetScheduleOutcomes { item: "photos".into(), limit: 10 }.into(),
         GetHistory { item: None, limit: PAGE_MAX }.into(),
         GetEvents { after: u64::MAX, limit: 1 }.into(),
+        GetSetup {}.into(),
+        GetDueTimes { schedule: schedule(), after: Some(at(7)), limit: 5 }.into(),
+        GetItemExplanation { item: "photos".into() }.into(),
+        GetSnapshots { repository: "main".into(), after: None, limit: 100 }.into(),
+        GetFolder {
+            repository: "main".into(),
+            snapshot: "latest".into(),
+            path: "/home/a".into(),
+            after: Some("b.txt".into()),
+            limit: 100,
+        }
+        .into(),
+        GetMatchingEntries {
+            repository: "main".into(),
+            snapshots: vec!["latest".into()],
+            pattern: "*.jpg".into(),
+            limit: 100,
+        }
+        .into(),
+        GetDifferences {
+            repository: "main".into(),
+            older: "0123".into(),
+            newer: "latest".into(),
+            limit: 100,
+        }
+        .into(),
     ]
 }
 
@@ -177,11 +203,84 @@ fn replies() -> Vec<Reply> {
         Reply::SetItem(item_now.clone()),
         Reply::RemoveItem(ItemRemoved { item: "photos".into() }),
         Reply::EnableItem(item_now.clone()),
-        Reply::GetItems(Items { items: vec![item_now] }),
+        Reply::GetItems(Items { items: vec![item_now.clone()] }),
         Reply::GetScheduleOutcomes(ScheduleOutcomes { outcomes }),
         Reply::GetHistory(History { tasks: ends().into_iter().map(|end| task(None, Some(end))).collect() }),
         Reply::GetEvents(Events { events: events(), oldest_kept: 1 }),
+        Reply::GetSetup(Setup {
+            version: "0.1.0".into(),
+            time_zone: "Europe/Berlin".into(),
+            now: at(8),
+            repositories: vec![RepositorySetup { name: "main".into(), location: "/srv/backup".into() }],
+            sources: vec![SourceSetup { name: "books".into(), kind: SourceKind::Firebird }],
+            restore_roots: vec!["/restored".into()],
+        }),
+        Reply::GetDueTimes(DueTimes { due_times: vec![civil(9)] }),
+        Reply::GetItemExplanation(ItemExplanation {
+            item: item_now,
+            reasons: vec![Reason {
+                at: Some(at(10)),
+                text: "it is due next".into(),
+                advice: Some("nothing is to be done".into()),
+            }],
+        }),
+        Reply::GetSnapshots(Snapshots {
+            snapshots: vec![SnapshotNow {
+                id: "0123".into(),
+                time: civil(11),
+                host: "house".into(),
+                user: "a".into(),
+                paths: vec!["/home/a".into()],
+                tags: vec!["büro".into()],
+                files: Some(2),
+                bytes: Some(3),
+                bytes_stored: None,
+            }],
+            more: true,
+        }),
+        Reply::GetFolder(Folder {
+            snapshot: "0123".into(),
+            path: "/home/a".into(),
+            entries: vec![entry()],
+            more: false,
+        }),
+        Reply::GetMatchingEntries(MatchingEntries {
+            matches: vec![MatchingEntry { snapshot: "0123".into(), time: civil(12), entry: entry() }],
+            more: false,
+        }),
+        Reply::GetDifferences(Differences {
+            older: "0123".into(),
+            newer: "4567".into(),
+            differences: vec![Difference {
+                path: "/home/a/b.jpg".into(),
+                kind: DifferenceKind::Content,
+                bytes_before: Some(1),
+                bytes_after: Some(2),
+            }],
+            more: false,
+            added: 0,
+            removed: 0,
+            changed: 1,
+        }),
     ]
+}
+
+fn civil(seconds: i64) -> DateTime<FixedOffset> {
+    at(seconds).with_timezone(&FixedOffset::east_opt(7200).expect("an offset"))
+}
+
+fn entry() -> Entry {
+    Entry {
+        name: "b.jpg".into(),
+        path: "/home/a/b.jpg".into(),
+        kind: EntryKind::File,
+        bytes: 2,
+        modified: civil(13),
+        mode: 0o644,
+        user: "a".into(),
+        group: "users".into(),
+        link_target: None,
+    }
 }
 
 fn events() -> Vec<NumberedEvent> {
@@ -260,17 +359,6 @@ fn name_in(json: &str) -> &str {
     json.trim_start_matches(['{', '"']).split('"').next().unwrap_or_default()
 }
 
-fn kebab(name: &str) -> String {
-    let mut kebab = String::new();
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && !kebab.is_empty() {
-            kebab.push('-');
-        }
-        kebab.push(character.to_ascii_lowercase());
-    }
-    kebab
-}
-
 #[test]
 fn every_command_and_its_reply_survive_under_the_same_name() {
     let names = |jsons: Vec<String>| -> Vec<String> {
@@ -278,14 +366,17 @@ fn every_command_and_its_reply_survive_under_the_same_name() {
         names.dedup();
         names
     };
-    let known: Vec<String> = Command::NAMES.iter().map(|name| kebab(name)).collect();
+    let known: Vec<String> = Command::NAMES.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(names(commands().iter().map(survives).collect()), known);
     assert_eq!(names(replies().iter().map(survives).collect()), known);
+    assert!(commands().iter().all(|command| name_in(&survives(command)) == command.name()));
+    assert!(replies().iter().all(|reply| name_in(&survives(reply)) == reply.name()));
+    assert!(events().iter().all(|told| name_in(&survives(&told.event)) == told.event.name()));
 }
 
 #[test]
 fn the_users_names_are_the_names_of_commands() {
-    let known: Vec<String> = Command::NAMES.iter().map(|name| kebab(name)).collect();
+    let known: Vec<String> = Command::NAMES.iter().map(|name| (*name).to_owned()).collect();
     for name in [
         "perform-backup",
         "perform-firebird-backup",

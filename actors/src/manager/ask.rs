@@ -240,6 +240,13 @@ impl ManagerActor {
             | Command::GetActiveTasks(_)
             | Command::GetTaskManagerStats(_)
             | Command::GetTask(_)
+            | Command::GetSetup(_)
+            | Command::GetDueTimes(_)
+            | Command::GetItemExplanation(_)
+            | Command::GetSnapshots(_)
+            | Command::GetFolder(_)
+            | Command::GetMatchingEntries(_)
+            | Command::GetDifferences(_)
             | Command::GetScheduleOutcomes(_)
             | Command::GetHistory(_)
             | Command::GetEvents(_) => Err(Refusal::Invalid("this command is not the manager's".into())),

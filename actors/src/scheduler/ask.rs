@@ -74,6 +74,13 @@ impl Handler<Ask> for SchedulerActor {
             | Command::CancelTask(_)
             | Command::GetTask(_)
             | Command::SetMaxConcurrentTasks(_)
+            | Command::GetSetup(_)
+            | Command::GetDueTimes(_)
+            | Command::GetItemExplanation(_)
+            | Command::GetSnapshots(_)
+            | Command::GetFolder(_)
+            | Command::GetMatchingEntries(_)
+            | Command::GetDifferences(_)
             | Command::GetScheduleOutcomes(_)
             | Command::GetHistory(_)
             | Command::GetEvents(_) => {
