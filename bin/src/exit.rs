@@ -162,7 +162,8 @@ fn hint_for(error: &Error) -> Option<String> {
     Some(hint.into())
 }
 
-fn hint_for_class(class: ErrorClass) -> Option<&'static str> {
+/// What to do about a failure of this class, if there is one thing to do.
+pub fn hint_for_class(class: ErrorClass) -> Option<&'static str> {
     match class {
         ErrorClass::Network => {
             Some("check the network and the store's address, then run the same command again")

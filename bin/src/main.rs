@@ -7,6 +7,8 @@
 //! snapshot, and a command that gives the data is none of our business.
 
 mod cli;
+mod doors;
+mod http;
 mod configuration;
 mod default_repository;
 mod entry;

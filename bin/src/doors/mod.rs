@@ -1,0 +1,10 @@
+//! What all doors share: commands by their names, replies as plain fields, and refusals with a code, words, and
+//! what to do about them. Every door says the same of the same thing.
+
+mod listening;
+mod perform;
+mod refused;
+
+pub use listening::Listening;
+pub use perform::{COMMAND_BYTES_MAX, fields_of, perform};
+pub use refused::{DoorError, Kind};

@@ -1,0 +1,148 @@
+//! The HTTP door: commands in, events out, and the page.
+//!
+//! It decides nothing: a request passes the [gate], becomes a command by its name, and the answer is told with a
+//! status. Adding a command to the messages is enough to reach it here.
+
+mod answer;
+mod commands;
+mod description;
+mod events;
+mod gate;
+mod health;
+mod login;
+mod socket;
+mod tls;
+mod token;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle, Service};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use futures::FutureExt;
+use keepwell_actors::Handle;
+
+use self::events::Listeners;
+use self::gate::Gate;
+use self::health::Measures;
+use crate::doors::{DoorError, Kind};
+use crate::exit::Failure;
+
+pub use self::tls::Certificate;
+pub use self::token::Token;
+
+/// What waits for a listener that sleeps is bounded, and so are the sockets of this door.
+const CONNECTIONS_MAX: usize = 8_192;
+/// Waiting in the system's queue while a thousand come back at once.
+const BACKLOG: u32 = 2_048;
+/// A client sends its headers within this time.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// A client that is silent between requests is let go.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Answers that are under way at a stop have so long.
+const STOP_WITHIN_SECONDS: u64 = 1;
+/// Commands and events are small; more threads would only wait for the journal.
+const WORKERS: usize = 2;
+
+/// What the door is opened with.
+pub struct HttpDoor {
+    /// Where it listens.
+    pub listener: TcpListener,
+    /// What it shows, if it speaks TLS.
+    pub certificate: Option<Arc<Certificate>>,
+    /// What opens it.
+    pub token: Token,
+    /// Names that it is called by, beside addresses and `localhost`.
+    pub names: Vec<String>,
+}
+
+impl HttpDoor {
+    /// Takes a place to listen at.
+    pub fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+        let listener = TcpListener::bind(address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        listener.map_err(|error| {
+            let failure = Failure::usage(format!("the daemon cannot listen at {address}: {error}"));
+            match error.kind() {
+                std::io::ErrorKind::AddrInUse => failure.hint(
+                    "another program, perhaps another keepwell, listens there: choose another port with --listen, or \
+                     with listen in the table [daemon] of the configuration",
+                ),
+                std::io::ErrorKind::PermissionDenied => failure.hint("choose a port of 1024 or more"),
+                std::io::ErrorKind::AddrNotAvailable => {
+                    failure.hint("this machine has no such address; `ip address` lists those that it has")
+                }
+                _ => failure,
+            }
+        })
+    }
+
+    /// Opens it. It serves as long as the server is polled, and is stopped by its handle.
+    pub fn open(self, handle: Handle) -> Result<(Server, ServerHandle), Failure> {
+        let failed = |error: std::io::Error| Failure::usage(format!("the daemon cannot serve: {error}"));
+        let gate = web::Data::from(Gate::new(self.token, &self.names));
+        let (handle, listeners) = (web::Data::new(handle), web::Data::new(Listeners::default()));
+        let measures = web::Data::new(Measures::default());
+        let certificate = self.certificate;
+        let server = HttpServer::new(move || {
+            let counted = measures.clone();
+            App::new()
+                .app_data(gate.clone())
+                .app_data(handle.clone())
+                .app_data(listeners.clone())
+                .app_data(measures.clone())
+                .app_data(web::QueryConfig::default().error_handler(|error, _| {
+                    DoorError::new(Kind::BadBody, format!("the address cannot be read: {error}")).into()
+                }))
+                .wrap(from_fn(gate::guard))
+                .wrap_fn(move |request, service| {
+                    let counted = counted.clone();
+                    service.call(request).map(move |answered| {
+                        if let Ok(response) = &answered {
+                            counted.count_answer(response.status().as_u16());
+                        }
+                        answered
+                    })
+                })
+                .configure(routes)
+        });
+        let server = server
+            .workers(WORKERS)
+            .backlog(BACKLOG)
+            .max_connections(CONNECTIONS_MAX)
+            .client_request_timeout(HEADERS_WITHIN)
+            .keep_alive(KEEP_ALIVE)
+            .shutdown_timeout(STOP_WITHIN_SECONDS)
+            .disable_signals();
+        let server = match certificate {
+            Some(certificate) => server.listen_rustls_0_23(self.listener, certificate.server()),
+            None => server.listen(self.listener),
+        };
+        let server = server.map_err(failed)?.run();
+        let stop = server.handle();
+        Ok((server, stop))
+    }
+}
+
+fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/healthz", web::get().to(health::lives))
+        .route("/readyz", web::get().to(health::ready))
+        .route("/metrics", web::get().to(health::metrics))
+        .route("/login", web::post().to(login::login))
+        .route("/logout", web::post().to(login::logout))
+        .route("/api/v1/openapi.json", web::get().to(description::description))
+        .route("/api/v1/commands/{name}", web::post().to(commands::command))
+        .route("/api/v1/events", web::get().to(events::events))
+        .route("/api/v1/ws", web::get().to(socket::socket))
+        .default_service(web::to(nothing_there));
+}
+
+async fn nothing_there(request: actix_web::HttpRequest) -> Result<HttpResponse, DoorError> {
+    let message = format!("there is nothing at {} {}", request.method(), request.path());
+    Err(DoorError::new(Kind::NotFound, message).hint("/api/v1/openapi.json says what there is"))
+}
