@@ -107,6 +107,7 @@ fn setup(settings: Settings, hub: Hub) -> Arc<Setup> {
         limits: settings.limits,
         retries: settings.retries,
         hang_after: settings.hang_after,
+        timer_max: settings.timer_max,
         clock: settings.clock,
         task_ids: TaskIds::new(settings.randomness),
         faults: settings.faults,

@@ -10,6 +10,7 @@ use keepwell_messages::{Item, ItemId};
 use crate::board::Limits;
 use crate::retry::RetryPolicy;
 use crate::runner::Runner;
+use crate::schedule::TIMER_MAX;
 use crate::supervision::{ChildSettings, Faults};
 use crate::task_ids::Randomness;
 
@@ -36,6 +37,9 @@ pub struct Settings {
     pub retries: RetryPolicy,
     /// When a worker is given up that shows no sign of work.
     pub hang_after: Duration,
+    /// The longest that one timer of a due time or a retry runs, [`TIMER_MAX`] at most, after which the clock is
+    /// looked at again. It is looked at every minute anyway, for its jumps.
+    pub timer_max: Duration,
     /// The wall clock. Timers are tokio's.
     pub clock: Arc<dyn Clock>,
     /// Where names of tasks come from.
@@ -57,6 +61,7 @@ impl Settings {
             limits: Limits::default(),
             retries: RetryPolicy::default(),
             hang_after: HANG_AFTER,
+            timer_max: TIMER_MAX,
             clock: Arc::new(SystemClock),
             randomness: Randomness::default(),
             supervision: ChildSettings::default(),

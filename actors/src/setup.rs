@@ -31,6 +31,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) retries: RetryPolicy,
     pub(crate) hang_after: Duration,
+    pub(crate) timer_max: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) task_ids: TaskIds,
     pub(crate) faults: Faults,

@@ -84,16 +84,9 @@ pub struct GlobalOptions {
     /// Keep no local cache
     #[arg(long, global = true)]
     pub no_cache: bool,
-    /// How hard to compress
-    #[arg(
-        long,
-        global = true,
-        value_name = "MODE",
-        env = "KEEPWELL_COMPRESSION",
-        default_value = "auto",
-        hide_env_values = true
-    )]
-    pub compression: CompressionMode,
+    /// How hard to compress [default: the configuration's, else auto]
+    #[arg(long, global = true, value_name = "MODE", env = "KEEPWELL_COMPRESSION", hide_env_values = true)]
+    pub compression: Option<CompressionMode>,
     /// Wished size of packs in MiB, 4 to 128 [default: 16]
     #[arg(long, global = true, value_name = "MIB", env = "KEEPWELL_PACK_SIZE", hide_env_values = true,
           value_parser = clap::value_parser!(u32).range(4..=128))]
@@ -114,7 +107,7 @@ pub struct GlobalOptions {
 }
 
 /// How hard to compress, as it is typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum CompressionMode {
     /// Not at all
     Off,
@@ -122,6 +115,7 @@ pub enum CompressionMode {
     #[value(alias = "fast")]
     Fastest,
     /// zstd level 3
+    #[default]
     Auto,
     /// zstd level 7
     Better,

@@ -89,7 +89,8 @@ impl ManagerActor {
             context.cancel_future(wake);
         }
         let Some(next) = self.board.next_wake() else { return };
-        let wait = timer_for(next, self.setup.now()).min(CLOCK_LOOK_EVERY);
+        let longest = self.setup.timer_max.min(CLOCK_LOOK_EVERY);
+        let wait = timer_for(next, self.setup.now(), longest);
         self.wake = Some(context.run_later(wait, Self::tick));
     }
 

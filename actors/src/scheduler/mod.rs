@@ -62,8 +62,9 @@ impl SchedulerActor {
             self.wake = Some(context.run_later(AGAIN_AFTER, Self::wake));
             return;
         }
-        let to_next = self.calendar.next_wake().map_or(CLOCK_LOOK_EVERY, |next| timer_for(next, now));
-        self.wake = Some(context.run_later(to_next.min(CLOCK_LOOK_EVERY), Self::wake));
+        let longest = self.setup.timer_max.min(CLOCK_LOOK_EVERY);
+        let to_next = self.calendar.next_wake().map_or(longest, |next| timer_for(next, now, longest));
+        self.wake = Some(context.run_later(to_next, Self::wake));
     }
 
     /// A due time may have come. After a jump of the clock this is what a start does: what was missed is

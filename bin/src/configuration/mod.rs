@@ -4,6 +4,7 @@
 //! checked whole before anything is done with it, and each error names the file and the key and says what to
 //! write. No password stands in it: a repository names a file or a command that gives it.
 
+mod doors;
 mod machine_zone;
 mod named_source;
 mod resolve;
@@ -21,10 +22,12 @@ use keepwell_actors::retry::RetryPolicy;
 use keepwell_engine::store::{Location, StoreSettings};
 use keepwell_messages::{Item, ItemId};
 
+#[allow(unused_imports, reason = "the daemon takes them up")]
+pub use doors::{BrokerLogin, BrokerSettings, DaemonSettings, LogFormat, TlsFiles};
 pub use machine_zone::machine_zone;
 pub use named_source::NamedSource;
 
-use crate::cli::GlobalOptions;
+use crate::cli::{CompressionMode, GlobalOptions};
 use crate::exit::Failure;
 use crate::password::PasswordSource;
 use crate::repository::user_folder;
@@ -53,6 +56,16 @@ pub struct Configuration {
     pub retries: RetryPolicy,
     /// When a worker is given up.
     pub hang_after: Duration,
+    /// The longest that one timer runs.
+    pub timer_max: Duration,
+    /// How hard to compress, if it is said.
+    pub compression: Option<CompressionMode>,
+    /// How the daemon is reached.
+    #[allow(dead_code, reason = "the daemon takes it up")]
+    pub daemon: DaemonSettings,
+    /// The broker that it speaks to, if any.
+    #[allow(dead_code, reason = "the daemon takes it up")]
+    pub broker: Option<BrokerSettings>,
     /// Folders below which restores may write.
     pub restore_roots: Vec<PathBuf>,
     /// What is backed up that is no folder.

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueEnum;
 use config::Value;
 use keepwell_actors::HANG_AFTER;
 use keepwell_actors::board::Limits;
 use keepwell_actors::calendar::ensure_valid;
 use keepwell_actors::retry::{Backoff, RetryPolicy};
-use keepwell_actors::schedule::{Schedule, ScheduleError};
+use keepwell_actors::schedule::{Schedule, ScheduleError, TIMER_MAX};
 use keepwell_actors::suggestion::did_you_mean;
 use keepwell_engine::store::{BYTES_PER_SECOND_MIN, Location, StoreSettings};
 use keepwell_messages::{FilesItem, Item, ItemId, ItemSource, ScheduleText};
@@ -18,7 +19,11 @@ use serde::Deserialize;
 
 use super::tree::{KeyError, Node};
 use super::written::{Rate, Span, Written, WrittenItem, WrittenRepository, WrittenRetry};
-use super::{Configuration, ConfiguredRepository, DEFAULT_REPOSITORY, NamedSource, machine_zone};
+use super::{
+    BrokerSettings, Configuration, ConfiguredRepository, DEFAULT_REPOSITORY, DaemonSettings, NamedSource,
+    machine_zone,
+};
+use crate::cli::CompressionMode;
 use crate::password::PasswordSource;
 use crate::repository::{settings_from_variables, user_folder, with_option};
 
@@ -28,6 +33,9 @@ const RETRIES_MAX: u32 = 100;
 const DELAY_MAX: Duration = Duration::from_secs(86_400);
 /// A worker that moves its counters less often than this by nature would be given up.
 const HANG_AFTER_MIN: Duration = Duration::from_secs(60);
+
+/// A shorter timer looks at the clock more often than anything is due.
+const TIMER_MIN: Duration = Duration::from_secs(1);
 
 /// More calls at once only wait for each other: a store has at most so many threads.
 const CONNECTIONS_MAX: u32 = 64;
@@ -64,6 +72,10 @@ pub fn resolve(file: &Path, tree: &Value) -> Result<Configuration, KeyError> {
         limits: reader.limits(&written)?,
         retries: reader.retries(&written.retry)?,
         hang_after: reader.hang_after(written.hang_after)?,
+        timer_max: reader.timer_max(written.timer_max)?,
+        compression: reader.compression(written.compression.as_deref())?,
+        daemon: DaemonSettings::resolve(&reader, &written.daemon)?,
+        broker: written.broker.as_ref().map(|broker| BrokerSettings::resolve(&reader, broker)).transpose()?,
         restore_roots,
         items,
         sources,
@@ -148,6 +160,19 @@ impl Reader<'_> {
             Some(Span(span)) if span >= HANG_AFTER_MIN => Ok(span),
             Some(_) => Err(self.wrong(&["hang_after"], "it is shorter than a minute")),
         }
+    }
+
+    fn timer_max(&self, written: Option<Span>) -> Result<Duration, KeyError> {
+        match written {
+            None => Ok(TIMER_MAX),
+            Some(Span(span)) if (TIMER_MIN..=TIMER_MAX).contains(&span) => Ok(span),
+            Some(_) => Err(self.wrong(&["timer_max"], "it is not 1s to 20d")),
+        }
+    }
+
+    fn compression(&self, written: Option<&str>) -> Result<Option<CompressionMode>, KeyError> {
+        let mode = written.map(|text| CompressionMode::from_str(text, false)).transpose();
+        mode.map_err(|_| self.wrong(&["compression"], "write off, fastest, auto, better or max"))
     }
 
     fn repository(&self, name: &str, written: &WrittenRepository) -> Result<ConfiguredRepository, KeyError> {

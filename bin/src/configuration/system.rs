@@ -27,6 +27,7 @@ impl Configuration {
             limits: self.limits.clone(),
             retries: self.retries,
             hang_after: self.hang_after,
+            timer_max: self.timer_max,
             ..Settings::new(journal, runner)
         }
     }
@@ -34,7 +35,8 @@ impl Configuration {
     /// What the names of repositories stand for. `-o` and `--compression` count for all of them.
     pub fn places(&self, options: &GlobalOptions) -> Result<Places, Failure> {
         let places = Places::new(Arc::new(SystemClock), PROGRAM_VERSION);
-        let mut places = places.compression(options.compression.into());
+        let compression = options.compression.or(self.compression).unwrap_or_default();
+        let mut places = places.compression(compression.into());
         for root in &self.restore_roots {
             places = places.restore_root(root);
         }

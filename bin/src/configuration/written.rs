@@ -21,10 +21,18 @@ pub struct Written {
     pub max_tasks_per_repository: Option<u32>,
     /// When a worker is given up that shows no sign of work.
     pub hang_after: Option<Span>,
+    /// The longest that one timer runs.
+    pub timer_max: Option<Span>,
+    /// How hard to compress.
+    pub compression: Option<String>,
     /// Folders below which restores may write.
     pub restore_roots: Words,
     /// What follows a failed attempt.
     pub retry: WrittenRetry,
+    /// How the daemon is reached.
+    pub daemon: WrittenDaemon,
+    /// The broker that it speaks to.
+    pub broker: Option<WrittenBroker>,
     /// What is backed up that is no folder, by name.
     pub sources: BTreeMap<String, WrittenSource>,
     /// Where backups go, by name.
@@ -43,6 +51,44 @@ pub struct WrittenRetry {
     pub base_delay: Option<Span>,
     /// The same after the store could not be reached.
     pub network_delay: Option<Span>,
+}
+
+/// How the daemon is reached.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WrittenDaemon {
+    /// Address and port.
+    pub listen: Option<String>,
+    /// Whether it may listen off loopback without TLS.
+    pub insecure: bool,
+    /// A file with its certificate, and those above it.
+    pub tls_certificate: Option<String>,
+    /// A file with the key of that.
+    pub tls_key: Option<String>,
+    /// Names that it goes by beside its address.
+    pub allowed_hosts: Words,
+    /// How log lines look.
+    pub log_format: Option<String>,
+}
+
+/// The broker that the daemon speaks to.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WrittenBroker {
+    /// Its servers.
+    pub url: Words,
+    /// What this daemon is called there.
+    pub node: Option<String>,
+    /// A file with a key and a token of NATS.
+    pub credentials_file: Option<String>,
+    /// The user there.
+    pub user: Option<String>,
+    /// A file with that user's password.
+    pub password_file: Option<String>,
+    /// A file with the certificate authorities that are trusted beside the system's.
+    pub tls_ca_file: Option<String>,
+    /// The stream that events go into.
+    pub stream: Option<String>,
 }
 
 /// Where backups go.

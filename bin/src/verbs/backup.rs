@@ -161,7 +161,7 @@ fn options(
         excludes: excludes.to_vec(),
         hostname: arguments.host.clone(),
         time: arguments.time,
-        compression: context.global.compression.into(),
+        compression: context.global.compression.unwrap_or_default().into(),
         change_detection: ChangeDetection {
             ignore_ctime: arguments.ignore_ctime || arguments.ignore_inode,
             ignore_inode: arguments.ignore_inode,

@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
         );
     }
     session.recover(&context.control)?;
-    let options = CopyOptions { compression: context.global.compression.into() };
+    let options = CopyOptions { compression: context.global.compression.unwrap_or_default().into() };
     let mut summary = Summary { copied_snapshots: 0, known_snapshots: 0 };
     let watch = Watch::new(&context.output, "copy");
     let mut ended = |id: Id, copied: Copied| tell(id, copied, &mut summary, context);

@@ -22,7 +22,7 @@ fn timer_waits_for_its_instant_and_at_most_20_days() {
         (DateTime::<Utc>::MIN_UTC, Duration::ZERO),
     ];
     for (instant, wait) in cases {
-        assert_eq!(timer_for(instant, now), wait, "{instant}");
+        assert_eq!(timer_for(instant, now, TIMER_MAX), wait, "{instant}");
     }
 }
 
