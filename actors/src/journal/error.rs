@@ -14,10 +14,12 @@ use rusqlite::ErrorCode;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
     /// Another journal, of this process or another one, holds the folder's lock.
-    #[error("the journal in {} is in use by another process", folder.display())]
+    #[error("the journal in {} is in use by {}", folder.display(), process(*holder))]
     InUse {
         /// The folder.
         folder: PathBuf,
+        /// The process that has it, if it says so.
+        holder: Option<u32>,
     },
     /// A newer program wrote the journal. It was left as it is.
     #[error("the journal is of version {found}, this program knows up to {known}")]
@@ -130,4 +132,8 @@ impl From<rusqlite::Error> for JournalError {
             _ => Self::Sqlite(why),
         }
     }
+}
+
+fn process(id: Option<u32>) -> String {
+    id.map_or_else(|| "another process".into(), |id| format!("process {id}"))
 }

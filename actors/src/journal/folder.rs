@@ -4,8 +4,8 @@
 //! The lock is the kernel's, so it goes with its process, however that ends.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -17,6 +17,22 @@ const FILE_MODE: u32 = 0o600;
 
 /// The journal's file, its write-ahead log and that one's index, as SQLite calls them after the first.
 pub(super) const JOURNAL_SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// More is no process id.
+const HOLDER_BYTES_MAX: u64 = 20;
+
+/// Says in the lock whose it is, for those who come later.
+fn note_holder(lock: &File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.write_all_at(std::process::id().to_string().as_bytes(), 0)
+}
+
+/// The process that says that it holds the lock.
+fn read_holder(lock: &File) -> Option<u32> {
+    let mut text = String::new();
+    lock.take(HOLDER_BYTES_MAX).read_to_string(&mut text).ok()?;
+    text.parse().ok()
+}
 
 /// A folder that this journal alone uses, as long as the value lives.
 #[derive(Debug)]
@@ -36,6 +52,7 @@ impl Folder {
             .map_err(|error| JournalError::file("make", path, &error))?;
         let lock_path = path.join("lock");
         let lock = OpenOptions::new()
+            .read(true)
             .write(true)
             .create(true)
             .truncate(false)
@@ -43,8 +60,14 @@ impl Folder {
             .open(&lock_path)
             .map_err(|error| JournalError::file("open", &lock_path, &error))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.into(), _lock: lock }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(JournalError::InUse { folder: path.into() }),
+            Ok(()) => {
+                // It only helps others to words; a disk that is full is told by what needs it.
+                let _ = note_holder(&lock);
+                Ok(Self { path: path.into(), _lock: lock })
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                Err(JournalError::InUse { folder: path.into(), holder: read_holder(&lock) })
+            }
             Err(error) => Err(JournalError::file("lock", &lock_path, &error.into())),
         }
     }

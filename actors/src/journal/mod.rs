@@ -78,6 +78,15 @@ impl Journal {
         Self::open_keeping(folder, now, Limits::default())
     }
 
+    /// Whether the journal in `folder`, if there is one, could be opened now: for who wants to know before
+    /// anything is begun.
+    ///
+    /// # Errors
+    /// [`JournalError::InUse`], or what keeps the folder from being used.
+    pub fn ensure_free(folder: &Path) -> Result<(), JournalError> {
+        if folder.exists() { Folder::lock(folder).map(drop) } else { Ok(()) }
+    }
+
     fn open_keeping(path: &Path, now: DateTime<Utc>, limits: Limits) -> Result<(Self, Opened), JournalError> {
         let folder = Folder::lock(path)?;
         let journal = folder.journal();

@@ -36,7 +36,7 @@ fn a_second_journal_in_the_same_process_is_refused_until_the_first_is_dropped() 
     let (first, _) = open(folder.path());
     let second = first.clone();
     drop(first);
-    let in_use = JournalError::InUse { folder: folder.path().into() };
+    let in_use = JournalError::InUse { folder: folder.path().into(), holder: Some(std::process::id()) };
     assert_eq!(Journal::open(folder.path(), now()).err(), Some(in_use));
     drop(second);
     open(folder.path());
