@@ -144,6 +144,32 @@ pub enum Verb {
     Backup(Box<verbs::backup::Arguments>),
     /// Back up an item of the configuration file now
     Run(verbs::run::Arguments),
+    /// Run the daemon: back up what is due, and serve commands, events and the web page
+    Serve(verbs::serve::Arguments),
+    /// Show how the daemon is doing
+    Status(verbs::status::Arguments),
+    /// List the daemon's tasks that have not ended
+    Tasks(verbs::tasks::Arguments),
+    /// List what the daemon backs up
+    Items(verbs::items::Arguments),
+    /// List tasks that have ended
+    History(verbs::history::Arguments),
+    /// Say why an item's backup runs, waits, or did not run
+    Why(verbs::items::WhyArguments),
+    /// Watch what the daemon does, live
+    Watch(verbs::watch::Arguments),
+    /// Pause a task
+    Pause(verbs::tasks::MaybeOne),
+    /// Let a paused task go on
+    Resume(verbs::tasks::MaybeOne),
+    /// End a task
+    Cancel(verbs::tasks::One),
+    /// Pause all tasks; nothing starts
+    PauseAll(verbs::tasks::Arguments),
+    /// Let all tasks go on
+    ResumeAll(verbs::tasks::Arguments),
+    /// Ask the daemon any command by its name
+    Command(verbs::command::Arguments),
     /// Show what the configuration file would do, on simulated time
     Simulate(verbs::simulate::Arguments),
     /// Bring a snapshot, or a part of it, back into a folder
@@ -200,6 +226,19 @@ impl Verb {
             Self::Init(arguments) => verbs::init::run(arguments, context),
             Self::Backup(arguments) => verbs::backup::run(arguments, context),
             Self::Run(arguments) => verbs::run::run(arguments, context),
+            Self::Serve(arguments) => verbs::serve::run(arguments, context),
+            Self::Status(arguments) => verbs::status::run(arguments, context),
+            Self::Tasks(arguments) => verbs::tasks::tasks(arguments, context),
+            Self::Items(arguments) => verbs::items::items(arguments, context),
+            Self::History(arguments) => verbs::history::run(arguments, context),
+            Self::Why(arguments) => verbs::items::why(arguments, context),
+            Self::Watch(arguments) => verbs::watch::run(arguments, context),
+            Self::Pause(arguments) => verbs::tasks::pause(arguments, context),
+            Self::Resume(arguments) => verbs::tasks::resume(arguments, context),
+            Self::Cancel(arguments) => verbs::tasks::cancel(arguments, context),
+            Self::PauseAll(arguments) => verbs::tasks::pause_all(arguments, context),
+            Self::ResumeAll(arguments) => verbs::tasks::resume_all(arguments, context),
+            Self::Command(arguments) => verbs::command::run(arguments, context),
             Self::Simulate(arguments) => verbs::simulate::run(arguments, context),
             Self::Restore(arguments) => verbs::restore::run(arguments, context),
             Self::Check(arguments) => verbs::check::run(arguments, context),

@@ -6,6 +6,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use keepwell_actors::StartError;
+use keepwell_actors::journal::JournalError;
 use keepwell_engine::error::Error;
 use keepwell_messages::ErrorClass;
 use serde::Serialize;
@@ -172,6 +174,26 @@ pub fn hint_for_class(class: ErrorClass) -> Option<&'static str> {
         ErrorClass::Credentials => Some("check the store's credentials and what they allow"),
         ErrorClass::Space => Some("make room, then run the same command again: what was stored is kept"),
         _ => None,
+    }
+}
+
+/// Why an actor system was not started.
+pub fn start_failure(error: StartError) -> Failure {
+    let hint = match &error {
+        StartError::Journal(JournalError::InUse { .. }) => Some(
+            "a daemon or another `keepwell run` works with it: wait until that has ended, or stop it; \
+             `keepwell backup PATH` needs no journal",
+        ),
+        StartError::Journal(JournalError::NewerVersion { .. }) => {
+            Some("use the newer keepwell that wrote it, or another data_folder")
+        }
+        StartError::Journal(JournalError::Full(_)) => Some("make room, then run the same command again"),
+        StartError::Journal(_) | StartError::Item { .. } => None,
+    };
+    let failure = Failure::usage(error.to_string());
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }
 

@@ -7,13 +7,15 @@
 //! snapshot, and a command that gives the data is none of our business.
 
 mod cli;
-mod doors;
-mod http;
+mod client;
 mod configuration;
+mod daemon;
 mod default_repository;
+mod doors;
 mod entry;
 mod exit;
 mod forecast;
+mod http;
 mod observed_runner;
 mod output;
 mod password;
@@ -24,6 +26,7 @@ mod repository;
 mod shell_words;
 mod signals;
 mod snapshot_filter;
+mod table;
 mod verbs;
 
 use std::panic::AssertUnwindSafe;
@@ -34,7 +37,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use keepwell_engine::error::Error;
 
-use crate::cli::{Cli, Context};
+use crate::cli::{Cli, Context, Verb};
 use crate::exit::Failure;
 use crate::output::Output;
 use crate::signals::Signals;
@@ -48,7 +51,10 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let output = Arc::new(Output::new(&cli.global));
-    output::log_through(&output, cli.global.verbose, cli.global.quiet);
+    // The daemon's log has a format of its own, which the configuration says.
+    if !matches!(cli.verb, Verb::Serve(_)) {
+        output::log_through(&output, cli.global.verbose, cli.global.quiet);
+    }
     let ended = Signals::install(&output).and_then(|signals| {
         let control = signals.control().clone();
         let context = Context { global: cli.global, output: output.clone(), signals, control };

@@ -46,7 +46,7 @@ pub struct TlsFiles {
 }
 
 /// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
     #[default]
@@ -85,6 +85,15 @@ pub enum BrokerLogin {
 }
 
 impl DaemonSettings {
+    /// Whoever is on a network may read what is said on it without TLS.
+    pub fn ensure_safe(&self) -> Result<(), &'static str> {
+        if self.listen.ip().is_loopback() || self.tls.is_some() || self.insecure {
+            return Ok(());
+        }
+        Err("whoever is on that network could read what is said: give tls_certificate and tls_key, or \
+             insecure = true behind a proxy that has them")
+    }
+
     /// Checks what is written.
     pub(super) fn resolve(reader: &Reader<'_>, written: &WrittenDaemon) -> Result<Self, KeyError> {
         let at = |last: &'static str| ["daemon", last];

@@ -12,11 +12,11 @@ use keepwell_engine::store::Location;
 use keepwell_messages::ErrorClass;
 
 use super::{Configuration, ConfiguredRepository, DEFAULT_REPOSITORY};
-use crate::cli::GlobalOptions;
+use crate::cli::{Context, GlobalOptions};
 use crate::default_repository::DefaultRepository;
 use crate::exit::Failure;
 use crate::password::{self, PasswordSource};
-use crate::repository::{settings_from_variables, with_typed_options};
+use crate::repository::{Address, settings_from_variables, with_typed_options};
 use crate::verbs::version::PROGRAM_VERSION;
 
 impl Configuration {
@@ -57,13 +57,34 @@ impl Configuration {
         Ok(places)
     }
 
+    /// Where journal, token and scratch files live.
+    pub fn data_folder(&self) -> Result<PathBuf, Failure> {
+        self.data_folder.clone().ok_or_else(|| {
+            Failure::usage("without HOME there is no place for the journal")
+                .hint("name one in the configuration: data_folder = \"/path\"")
+        })
+    }
+
+    /// Makes the repository that is there when the configuration names none, unless it is there.
+    pub fn make_default_repository(&self, context: &Context) -> Result<(), Failure> {
+        if !self.repositories.is_empty() {
+            return Ok(());
+        }
+        let default = DefaultRepository::locate()?;
+        if default.exists() {
+            return Ok(());
+        }
+        Address::make_default(default.clone(), context)?;
+        let (repository, password) = (default.repository().display(), default.password_file().display());
+        context.output.notice(&format!(
+            "made the repository {repository}; its password is in {password}: keep a copy elsewhere"
+        ));
+        Ok(())
+    }
+
     /// Where copies of databases lie while they are backed up.
     fn scratch_folder(&self) -> Result<PathBuf, Failure> {
-        let data = self.data_folder.as_ref().ok_or_else(|| {
-            Failure::usage("without HOME there is no place for copies of databases")
-                .hint("write data_folder = \"/path\" into the configuration")
-        })?;
-        Ok(data.join("scratch"))
+        Ok(self.data_folder()?.join("scratch"))
     }
 
     fn all_repositories(&self) -> Result<Vec<ConfiguredRepository>, Failure> {

@@ -6,5 +6,5 @@ mod perform;
 mod refused;
 
 pub use listening::Listening;
-pub use perform::{COMMAND_BYTES_MAX, fields_of, perform};
+pub use perform::{COMMAND_BYTES_MAX, fields_of, perform, read_command};
 pub use refused::{DoorError, Kind};

@@ -111,7 +111,9 @@ impl From<Refusal> for DoorError {
     fn from(refusal: Refusal) -> Self {
         use Kind::{Content, State, TooMany, Unavailable};
         let (kind, code, hint) = match &refusal {
-            Refusal::DuplicateTask(_) => (State, "duplicate-task", Some("wait for it, or cancel it first".into())),
+            Refusal::DuplicateTask(_) => {
+                (State, "duplicate-task", Some("wait for it, or cancel it first".into()))
+            }
             Refusal::UnknownItem(_) => {
                 (Content, "unknown-item", Some("`keepwell items` or get-items lists them".into()))
             }
@@ -123,9 +125,15 @@ impl From<Refusal> for DoorError {
             Refusal::ItemOfConfigurationFile(_) => (State, "item-of-configuration-file", None),
             Refusal::Invalid(_) => (Content, "invalid", None),
             Refusal::QueueFull(_) => (TooMany, "queue-full", None),
-            Refusal::GloballyPaused => (State, "globally-paused", Some("`keepwell resume-all` lets all go on".into())),
-            Refusal::ShuttingDown => (Unavailable, "shutting-down", Some("ask again when it runs again".into())),
-            Refusal::Journal(failure) => (Unavailable, "journal", hint_for_class(failure.class).map(Into::into)),
+            Refusal::GloballyPaused => {
+                (State, "globally-paused", Some("`keepwell resume-all` lets all go on".into()))
+            }
+            Refusal::ShuttingDown => {
+                (Unavailable, "shutting-down", Some("ask again when it runs again".into()))
+            }
+            Refusal::Journal(failure) => {
+                (Unavailable, "journal", hint_for_class(failure.class).map(Into::into))
+            }
         };
         Self { kind, code, message: refusal.to_string(), hint }
     }

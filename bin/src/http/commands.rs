@@ -30,18 +30,17 @@ pub async fn command(
 fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, DoorError> {
     let Some(given) = headers.get("idempotency-key") else { return Ok(None) };
     let text = given.to_str().unwrap_or_default();
-    text.trim_matches('"').parse().map(Some).map_err(|_| {
-        DoorError::new(Kind::BadBody, "the header Idempotency-Key is not a UUID")
-    })
+    text.trim_matches('"')
+        .parse()
+        .map(Some)
+        .map_err(|_| DoorError::new(Kind::BadBody, "the header Idempotency-Key is not a UUID"))
 }
 
 /// Reads a body that is not endless and does not take for ever.
 pub async fn read(body: web::Payload) -> Result<web::Bytes, DoorError> {
     match timeout(BODY_WITHIN, body.to_bytes_limited(COMMAND_BYTES_MAX)).await {
         Ok(Ok(Ok(bytes))) => Ok(bytes),
-        Ok(Ok(Err(error))) => {
-            Err(DoorError::new(Kind::BadBody, format!("the body cannot be read: {error}")))
-        }
+        Ok(Ok(Err(error))) => Err(DoorError::new(Kind::BadBody, format!("the body cannot be read: {error}"))),
         Ok(Err(_)) => {
             let message = format!("the body is larger than {COMMAND_BYTES_MAX} bytes");
             Err(DoorError::new(Kind::TooLarge, message))

@@ -8,8 +8,8 @@ use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr, Required,
-    ResponseBuilder, ResponsesBuilder,
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr,
+    Required, ResponseBuilder, ResponsesBuilder,
 };
 
 /// Every refusal of a command has one of these.
@@ -66,15 +66,10 @@ fn document() -> OpenApi {
         }
     }
     OpenApiBuilder::new()
-        .info(
-            InfoBuilder::new()
-                .title("Keepwell")
-                .version(env!("CARGO_PKG_VERSION"))
-                .description(Some(
-                    "Commands by name; events as server-sent events at /api/v1/events (NumberedEvent under its name, \
+        .info(InfoBuilder::new().title("Keepwell").version(env!("CARGO_PKG_VERSION")).description(Some(
+            "Commands by name; events as server-sent events at /api/v1/events (NumberedEvent under its name, \
                      BackupProgress as backup-progress), both ways at /api/v1/ws. See docs/messages.md.",
-                )),
-        )
+        )))
         .paths(paths)
         .components(Some(components.build()))
         .security(Some([SecurityRequirement::new("token", Vec::<String>::new())]))
@@ -108,10 +103,8 @@ fn uuid_schema() -> RefOr<Schema> {
 
 fn error_schema() -> RefOr<Schema> {
     let text = || ObjectBuilder::new().schema_type(Type::String);
-    let hint = ObjectBuilder::new().schema_type(utoipa::openapi::schema::SchemaType::from_iter([
-        Type::String,
-        Type::Null,
-    ]));
+    let hint = ObjectBuilder::new()
+        .schema_type(utoipa::openapi::schema::SchemaType::from_iter([Type::String, Type::Null]));
     let fields = ObjectBuilder::new()
         .property("code", text().description(Some("For programs, kebab-case")))
         .property("message", text().description(Some("What happened")))

@@ -121,7 +121,9 @@ fn frame(told: &Told) -> String {
         Told::Progress(progress) => {
             format!("event: {}\ndata: {}\n\n", BackupProgress::NAME, json(&**progress))
         }
-        Told::Missed { after } => format!("event: missed\ndata: {}\n\n", json(&MissedAfter { after: *after })),
+        Told::Missed { after } => {
+            format!("event: missed\ndata: {}\n\n", json(&MissedAfter { after: *after }))
+        }
     }
 }
 
@@ -139,9 +141,8 @@ mod tests {
 
     #[test]
     fn a_frame_is_one_line_of_json_under_the_events_name() {
-        let told = |number, event| {
-            Told::Event(Arc::new(NumberedEvent { number, at: DateTime::UNIX_EPOCH, event }))
-        };
+        let told =
+            |number, event| Told::Event(Arc::new(NumberedEvent { number, at: DateTime::UNIX_EPOCH, event }));
         for (told, expected) in [
             (
                 told(7, Event::GlobalPause(GlobalPause { paused: true })),

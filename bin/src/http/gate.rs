@@ -86,8 +86,9 @@ impl Gate {
         if !self.is_ours(host) {
             let name = name_of(host);
             let message = format!("this daemon is not called {name:?}");
-            return Err(DoorError::new(Kind::Forbidden, message)
-                .hint("if it should be, add the name to allowed_hosts in the table [daemon] of the configuration"));
+            return Err(DoorError::new(Kind::Forbidden, message).hint(
+                "if it should be, add the name to allowed_hosts in the table [daemon] of the configuration",
+            ));
         }
         let own = format!("{}://{host}", if is_secure { "https" } else { "http" });
         if text(header::ORIGIN).is_some_and(|origin| !origin.eq_ignore_ascii_case(&own)) {
@@ -145,7 +146,8 @@ fn name_of(host: &str) -> &str {
 }
 
 fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/login" | "/logout" | "/healthz" | "/readyz" | "/favicon.ico") || path.starts_with("/page/")
+    matches!(path, "/" | "/login" | "/logout" | "/healthz" | "/readyz" | "/favicon.ico")
+        || path.starts_with("/page/")
 }
 
 /// What browsers are told with every answer.

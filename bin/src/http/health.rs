@@ -54,7 +54,8 @@ pub async fn lives() -> HttpResponse {
 
 /// Its actors answer.
 pub async fn ready(handle: web::Data<Handle>) -> HttpResponse {
-    let asked = async { handle.ask(GetTaskManagerStats {}).await.is_ok() && handle.ask(GetItems {}).await.is_ok() };
+    let asked =
+        async { handle.ask(GetTaskManagerStats {}).await.is_ok() && handle.ask(GetItems {}).await.is_ok() };
     match timeout(READY_WITHIN, asked).await {
         Ok(true) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
         Ok(false) | Err(_) => {

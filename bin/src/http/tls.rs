@@ -38,6 +38,11 @@ impl Certificate {
         Ok(Arc::new(Self { certificate: certificate.into(), key: key.into(), shown: RwLock::new(shown) }))
     }
 
+    /// Where the certificate stands.
+    pub fn file(&self) -> &Path {
+        &self.certificate
+    }
+
     /// What a server shows it with.
     pub fn server(self: &Arc<Self>) -> ServerConfig {
         ServerConfig::builder().with_no_client_auth().with_cert_resolver(self.clone())

@@ -56,7 +56,8 @@ impl Token {
         if metadata.len() > CHARACTERS_MAX {
             return Err(wrong(format!("is longer than {CHARACTERS_MAX} characters")));
         }
-        let text = fs::read_to_string(file).map_err(|error| Failure::local("read the token in", file, error))?;
+        let text =
+            fs::read_to_string(file).map_err(|error| Failure::local("read the token in", file, error))?;
         let text = text.trim();
         if text.len() < CHARACTERS_MIN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(wrong(format!("is not {CHARACTERS_MIN} or more letters and digits")));

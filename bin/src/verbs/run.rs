@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use keepwell_actors::journal::JournalError;
 use keepwell_actors::runner::EngineRunner;
 use keepwell_actors::suggestion::did_you_mean;
-use keepwell_actors::{AskError, Handle, Keepwell, Settings, StartError, Subscription, Told};
+use keepwell_actors::{AskError, Handle, Keepwell, Settings, Subscription, Told};
 use keepwell_engine::error::Error;
 use keepwell_engine::job::Engine;
 use keepwell_messages::{
@@ -23,10 +22,9 @@ use crate::cli::Context;
 use crate::configuration::{
     Configuration, ConfigurationArguments, DEFAULT_REPOSITORY, refuse_repository_options,
 };
-use crate::default_repository::DefaultRepository;
-use crate::exit::{Ended, Ending, Failure};
+use crate::exit::{Ended, Ending, Failure, start_failure};
 use crate::observed_runner::{LatestFailure, ObservedRunner};
-use crate::repository::{Address, NO_LOCK_REFUSED, repository_options};
+use crate::repository::{NO_LOCK_REFUSED, repository_options};
 use crate::verbs::run_words::RunWords;
 
 /// How soon an interrupt is noticed.
@@ -58,19 +56,14 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
     }
     let configuration = Configuration::read(&arguments.configuration)?;
     let id = ItemId(arguments.item.clone());
-    let data_folder = configuration.data_folder.clone().ok_or_else(|| {
-        Failure::usage("without HOME there is no place for the journal")
-            .hint("name one in the configuration: data_folder = \"/path\"")
-    })?;
-    let journal = data_folder.join("journal");
+    let journal = configuration.data_folder()?.join("journal");
     let item = configuration.item(&id);
     // Items may also stand in the journal; without one there is nothing to look into.
     if item.is_none() && !journal.exists() {
         return Err(unknown_item(&id, &configuration, &[]));
     }
-    if item.is_some_and(|item| item.repository == DEFAULT_REPOSITORY) && configuration.repositories.is_empty()
-    {
-        make_default_repository(context)?;
+    if item.is_some_and(|item| item.repository == DEFAULT_REPOSITORY) {
+        configuration.make_default_repository(context)?;
     }
     let engine = Engine::new(repository_options(&context.global));
     let runner = Arc::new(EngineRunner::new(engine, configuration.places(&context.global)?));
@@ -83,19 +76,6 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
     };
     let one = OneTask { id, configuration: &configuration, latest_failure, context };
     actix_rt::System::new().block_on(one.carry_out(settings))
-}
-
-fn make_default_repository(context: &Context) -> Result<(), Failure> {
-    let default = DefaultRepository::locate()?;
-    if default.exists() {
-        return Ok(());
-    }
-    Address::make_default(default.clone(), context)?;
-    let (repository, password) = (default.repository().display(), default.password_file().display());
-    context.output.notice(&format!(
-        "made the repository {repository}; its password is in {password}: keep a copy elsewhere"
-    ));
-    Ok(())
 }
 
 fn unknown_item(id: &ItemId, configuration: &Configuration, others: &[ItemNow]) -> Failure {
@@ -288,25 +268,6 @@ fn ending_of(backed_up: &BackedUp) -> Ending {
     match backed_up.errors {
         0 => Ending::Done,
         errors => Ending::SomeUnreadable { errors },
-    }
-}
-
-fn start_failure(error: StartError) -> Failure {
-    let hint = match &error {
-        StartError::Journal(JournalError::InUse { .. }) => Some(
-            "a daemon or another `keepwell run` works with it: wait until that has ended, or stop it; \
-             `keepwell backup PATH` needs no journal",
-        ),
-        StartError::Journal(JournalError::NewerVersion { .. }) => {
-            Some("use the newer keepwell that wrote it, or another data_folder")
-        }
-        StartError::Journal(JournalError::Full(_)) => Some("make room, then run the same command again"),
-        StartError::Journal(_) | StartError::Item { .. } => None,
-    };
-    let failure = Failure::usage(error.to_string());
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
     }
 }
 

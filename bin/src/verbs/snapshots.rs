@@ -12,6 +12,7 @@ use crate::exit::{Ended, Ending, Failure};
 use crate::quantities::{shown_bytes, shown_time};
 use crate::repository::{self, begin_reading};
 use crate::snapshot_filter::SnapshotFilter;
+use crate::table::Table;
 
 /// Options of `snapshots`.
 #[derive(Debug, Args)]
@@ -106,44 +107,10 @@ fn print_table(snapshots: &[(Id, Snapshot)], compact: bool, context: &Context) -
         table.rows.retain(|row| !row[0].is_empty());
         table.hidden = Some(4);
     }
-    for line in table.lines() {
-        context.output.line(&line)?;
-    }
+    table.print(&context.output)?;
     let count = snapshots.len();
     context.output.line(&format!("{count} snapshot{}", if count == 1 { "" } else { "s" }))?;
     Ok(Ending::Done)
-}
-
-/// Cells in columns as wide as their widest.
-struct Table {
-    head: [String; 6],
-    rows: Vec<[String; 6]>,
-    hidden: Option<usize>,
-}
-
-impl Table {
-    fn new(head: [&str; 6]) -> Self {
-        Self { head: head.map(str::to_owned), rows: Vec::new(), hidden: None }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let safe = |row: &[String; 6]| row.clone().map(|cell| crate::output::printable(&cell).into_owned());
-        let head = safe(&self.head);
-        let rows: Vec<_> = self.rows.iter().map(safe).collect();
-        let width = |column: usize| {
-            rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or_default()
-        };
-        let shown: Vec<usize> = (0..6).filter(|column| Some(*column) != self.hidden).collect();
-        let line = |row: &[String; 6]| {
-            let cells = shown.iter().map(|&column| format!("{:width$}", row[column], width = width(column)));
-            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        };
-        let rule = "-".repeat(shown.iter().map(|&column| width(column) + 2).sum::<usize>().saturating_sub(2));
-        let mut lines = vec![line(&head), rule.clone()];
-        lines.extend(rows.iter().map(line));
-        lines.push(rule);
-        lines
-    }
 }
 
 #[cfg(test)]
