@@ -19,6 +19,7 @@ pub mod man;
 pub mod restore;
 pub mod restore_firebird;
 pub mod run;
+mod run_by_daemon;
 mod run_words;
 pub mod serve;
 pub mod simulate;

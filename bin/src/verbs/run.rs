@@ -1,7 +1,8 @@
 //! `run`: one item of the configuration, backed up now, with the retries that it would have in the daemon.
 //!
-//! An actor system is started in this process for this one task, on the data folder's journal, and shut down
-//! after it. Nothing else that is due is started, and no due time is decided: that is the daemon's.
+//! Where a daemon serves, it is asked (`run_by_daemon`). Else an actor system is started in this process for this
+//! one task, on the data folder's journal, and shut down after it. Nothing else that is due is started, and no due
+//! time is decided: that is the daemon's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +20,14 @@ use keepwell_messages::{
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::cli::Context;
+use crate::client::ClientArguments;
 use crate::configuration::{
     Configuration, ConfigurationArguments, DEFAULT_REPOSITORY, refuse_repository_options,
 };
 use crate::exit::{Ended, Ending, Failure, start_failure};
 use crate::observed_runner::{LatestFailure, ObservedRunner};
 use crate::repository::{NO_LOCK_REFUSED, repository_options};
+use crate::verbs::run_by_daemon;
 use crate::verbs::run_words::RunWords;
 
 /// How soon an interrupt is noticed.
@@ -56,6 +59,18 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
     }
     let configuration = Configuration::read(&arguments.configuration)?;
     let id = ItemId(arguments.item.clone());
+    if let Some(client) = ClientArguments::of_configuration(&configuration) {
+        let by_daemon = actix_rt::System::new().block_on(async {
+            match run_by_daemon::answers(&client).await {
+                Ok(true) => Some(run_by_daemon::run(&client, &id, context).await),
+                Ok(false) => None,
+                Err(failure) => Some(Err(failure)),
+            }
+        });
+        if let Some(ended) = by_daemon {
+            return ended;
+        }
+    }
     let journal = configuration.data_folder()?.join("journal");
     let item = configuration.item(&id);
     // Items may also stand in the journal; without one there is nothing to look into.
@@ -255,7 +270,7 @@ impl OneTask<'_> {
     }
 }
 
-fn is_end_of(event: &Event, task: TaskId) -> bool {
+pub(super) fn is_end_of(event: &Event, task: TaskId) -> bool {
     match event {
         Event::TaskCompleted(ended) | Event::TaskFailed(ended) | Event::TaskCancelled(ended) => {
             ended.task == task
@@ -264,7 +279,7 @@ fn is_end_of(event: &Event, task: TaskId) -> bool {
     }
 }
 
-fn ending_of(backed_up: &BackedUp) -> Ending {
+pub(super) fn ending_of(backed_up: &BackedUp) -> Ending {
     match backed_up.errors {
         0 => Ending::Done,
         errors => Ending::SomeUnreadable { errors },
