@@ -8,6 +8,7 @@
 
 pub mod awkward_tree;
 pub mod compare;
+pub mod daemon;
 pub mod dying_runner;
 pub mod embedding;
 pub mod fault_proxy;

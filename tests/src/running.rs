@@ -69,11 +69,12 @@ impl Running {
 
     /// What it has written to its standard output so far.
     pub fn stdout(&self) -> String {
-        use std::os::unix::fs::FileExt;
-        let length = self.stdout.metadata().expect("a file for the output").len();
-        let mut text = vec![0; usize::try_from(length).expect("a text")];
-        self.stdout.read_exact_at(&mut text, 0).expect("what it wrote");
-        String::from_utf8_lossy(&text).into_owned()
+        so_far(&self.stdout)
+    }
+
+    /// What it has written to its standard error so far.
+    pub fn stderr(&self) -> String {
+        so_far(&self.stderr)
     }
 
     /// Its process id.
@@ -144,6 +145,14 @@ impl Running {
         assert!(output.status.success(), "{shown} ended with {}:\n{transcript}", output.status);
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
+}
+
+fn so_far(file: &File) -> String {
+    use std::os::unix::fs::FileExt;
+    let length = file.metadata().expect("a file for the output").len();
+    let mut text = vec![0; usize::try_from(length).expect("a text")];
+    file.read_exact_at(&mut text, 0).expect("what it wrote");
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 impl Drop for Running {

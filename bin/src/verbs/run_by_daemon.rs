@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use keepwell_messages::{
-    CancelTask, Event, GetActiveTasks, GetTask, ItemId, PerformBackup, Task, TaskEnd, TaskId, TaskKind,
+    CancelTask, Event, GetActiveTasks, GetTask, ItemId, PendingReason, PerformBackup, Task, TaskEnd, TaskId,
+    TaskKind, TaskState,
 };
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -35,8 +36,11 @@ pub async fn run(client: &Client, id: &ItemId, context: &Context) -> Ended {
     let task = match client.ask(PerformBackup { item: id.clone() }).await {
         Ok(made) => made.task,
         Err(error) if error.code.as_deref() == Some("duplicate-task") => {
-            context.output.notice(&format!("a backup of {id} is under way; it is followed"));
-            active_task(client, id).await?
+            let task = active_task(client, id).await?;
+            let is_paused = task.state == TaskState::Paused || task.pending == Some(PendingReason::Paused);
+            let words = if is_paused { "is paused; `keepwell resume` lets it go on" } else { "is under way" };
+            context.output.notice(&format!("a backup of {id} {words}; it is followed"));
+            task.id
         }
         Err(error) => return Err(error.into()),
     };
@@ -56,10 +60,10 @@ pub async fn run(client: &Client, id: &ItemId, context: &Context) -> Ended {
     }
 }
 
-async fn active_task(client: &Client, id: &ItemId) -> Result<TaskId, Failure> {
+async fn active_task(client: &Client, id: &ItemId) -> Result<Task, Failure> {
     let tasks = client.ask(GetActiveTasks {}).await?.tasks;
     let of_item = tasks.into_iter().find(|task| task.kind == TaskKind::Backup(id.clone()));
-    of_item.map(|task| task.id).ok_or_else(|| Failure::usage(format!("the backup of {id} has just ended")))
+    of_item.ok_or_else(|| Failure::usage(format!("the backup of {id} has just ended")))
 }
 
 async fn follow(

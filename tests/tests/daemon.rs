@@ -1,0 +1,206 @@
+//! The daemon as a service: signals, a second one, what keeps it from starting, and the command line that asks it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
+
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use keepwell_tests::daemon::{Daemon, DaemonHome};
+use keepwell_tests::programs::transcript;
+use keepwell_tests::running::wait_for;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+/// A home with the item `slow`, whose source gives bytes until `enough` is there, due `schedule`.
+fn slow_home(schedule: &str) -> DaemonHome {
+    let home = DaemonHome::new();
+    let source = home.slow_source("drip", &home.path("enough"));
+    home.configure(&format!("{source}[items.slow]\nsource = \"drip\"\n{schedule}"));
+    home
+}
+
+async fn running_task(daemon: &Daemon) -> String {
+    let task =
+        daemon.done("perform-backup", &json!({"item": "slow"})).await["task"].as_str().unwrap().to_owned();
+    daemon
+        .wait_for_task(&task, |now| {
+            now["state"] == "running" && now["progress"]["bytes_done"].as_u64() > Some(0)
+        })
+        .await;
+    task
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_within_ten_seconds_and_the_next_start_catches_up() {
+    let home = slow_home("schedule = \"* * * * *\"\n");
+    let daemon = home.start();
+    // Its due time, not a command, makes the task: only that is made up for.
+    let task = loop {
+        let tasks = daemon.done("get-active-tasks", &json!({})).await["tasks"].clone();
+        if let Some(task) = tasks.as_array().unwrap().first()
+            && task["state"] == "running"
+        {
+            break task.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(task["trigger"]["due"].is_string(), "{task}");
+    let asked = Instant::now();
+    let ended = daemon.stop();
+    let took = asked.elapsed();
+    let log = transcript(&ended.output);
+    assert!(ended.output.status.success(), "{log}");
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+    assert!(!home.path("data/daemon.json").exists());
+    std::fs::write(home.path("enough"), "").unwrap();
+    let daemon = home.start();
+    let id = task["id"].as_str().unwrap();
+    let before = daemon.done("get-task", &json!({"task": id})).await;
+    assert_eq!(before["end"], json!({"cancelled": "shutdown"}), "{before}");
+    // What was due is made up for: as missed if a minute has passed, else at its own due time.
+    let made_up = wait_until_completed(&daemon).await;
+    let due = task["trigger"]["due"].as_str().unwrap();
+    let covers = made_up["trigger"]["due"] == due || made_up["trigger"]["catch-up"]["since"] == due;
+    assert!(covers, "{made_up} does not stand for {due}");
+}
+
+async fn wait_until_completed(daemon: &Daemon) -> Value {
+    loop {
+        let ended = daemon.done("get-history", &json!({"item": "slow", "limit": 10})).await["tasks"].clone();
+        if let Some(task) = ended.as_array().unwrap().iter().rev().find(|task| task["state"] == "completed") {
+            return task.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_told_the_process_of_the_first() {
+    let home = DaemonHome::new();
+    let daemon = home.start();
+    let second = home.command("serve").args(["--listen", "127.0.0.1:0"]).output().unwrap();
+    let words = transcript(&second);
+    assert_eq!(second.status.code(), Some(1), "{words}");
+    assert!(words.contains(&format!("in use by process {}", daemon.running.id())), "{words}");
+    // The first is as it was.
+    daemon.done("get-items", &json!({})).await;
+    assert!(home.path("data/daemon.json").exists());
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_told_with_what_to_do() {
+    let home = DaemonHome::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().to_string();
+    let none: &[&str] = &[];
+    std::fs::write(home.path("no.pem"), "this is no certificate").unwrap();
+    let tls = format!(
+        "[daemon]\ntls_certificate = {:?}\ntls_key = {:?}\n",
+        home.path("no.pem").display().to_string(),
+        home.path("no.pem").display().to_string()
+    );
+    let missing = tls.replace("no.pem", "missing.pem");
+    for (more, options, words) in [
+        (
+            "",
+            &["--listen", &*port][..],
+            &["cannot listen at", &*port, "choose another port with --listen"][..],
+        ),
+        ("", &["--listen", "192.0.2.1:8377"], &["--listen 192.0.2.1:8377", "tls_certificate"]),
+        ("", &["--listen", "192.0.2.1:8377", "--insecure"], &["no such address", "ip address"]),
+        (&*tls, none, &["the certificate in", "no.pem", "PEM"]),
+        (&*missing, none, &["the certificate in", "missing.pem", "PEM"]),
+    ] {
+        home.configure(more);
+        let mut command = home.command("serve");
+        if options.is_empty() {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        let refused = command.args(options).output().unwrap();
+        let told = transcript(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{told}");
+        for word in words {
+            assert!(told.contains(word), "{word:?} is not in {told}");
+        }
+        assert!(!home.path("data/daemon.json").exists());
+    }
+}
+
+#[tokio::test]
+async fn the_command_line_asks_the_daemon() {
+    let home = slow_home("");
+    let ask = |verb: &str, more: &[&str]| -> Output { home.command(verb).args(more).output().unwrap() };
+    let said = |verb: &str, more: &[&str]| -> String {
+        let output = ask(verb, more);
+        assert!(output.status.success(), "{verb} {more:?}: {}", transcript(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let absent = transcript(&ask("status", &[]));
+    assert!(absent.contains("no daemon serves") && absent.contains("keepwell serve"), "{absent}");
+    let daemon = home.start();
+    assert!(said("status", &[]).contains("0 of 3 running"));
+    assert!(said("items", &[]).contains("slow"));
+    assert!(said("tasks", &[]).contains("no task is active"));
+    assert!(said("history", &[]).contains("no task has ended yet"));
+    let task = running_task(&daemon).await;
+    assert!(said("tasks", &[]).contains(&task));
+    assert!(said("pause", &["slow"]).contains("is paused"));
+    let paused = said("tasks", &["--json"]);
+    assert!(paused.contains("\"state\":\"paused\""), "{paused}");
+    assert!(said("resume", &[&task[..20]]).contains(&task));
+    assert!(said("pause-all", &[]).contains("everything is paused"));
+    assert!(said("status", &[]).contains("keepwell resume-all"));
+    assert!(said("resume-all", &[]).contains("everything goes on"));
+    assert!(said("cancel", &["slow"]).contains(&task));
+    let unknown = transcript(&ask("cancel", &["slow"]));
+    assert!(unknown.contains("no active task is slow") && unknown.contains("keepwell tasks"), "{unknown}");
+    assert!(said("history", &["slow"]).contains("cancelled by a command"));
+    std::fs::write(home.path("enough"), "").unwrap();
+    let ran = said("run", &["slow", "--json"]);
+    assert!(ran.contains("\"message_type\":\"summary\"") && ran.contains("task-created"), "{ran}");
+    let reply = said("command", &["get-task-manager-stats"]);
+    assert_eq!(serde_json::from_str::<Value>(&reply).unwrap()["completed"], 1);
+    let wrong = transcript(&ask("command", &["get-task-manager-stat"]));
+    assert!(wrong.contains("did you mean get-task-manager-stats?"), "{wrong}");
+}
+
+#[tokio::test]
+async fn run_follows_the_daemons_task_and_an_interrupt_cancels_it() {
+    let home = slow_home("");
+    let daemon = home.start();
+    let mut command = home.command("run");
+    command.args(["slow", "--json"]);
+    let run = keepwell_tests::running::Running::start(command);
+    wait_for("progress", || {
+        run.stdout()
+            .contains("\"bytes_done\":65536")
+            .then_some(())
+            .or_else(|| run.stdout().contains("backup_progress").then_some(()))
+    });
+    run.signal(Signal::INT);
+    let ended = run.end();
+    assert_eq!(ended.output.status.code(), Some(130), "{}", transcript(&ended.output));
+    let history = daemon.done("get-history", &json!({"item": null, "limit": 1})).await;
+    assert_eq!(history["tasks"][0]["end"], json!({"cancelled": "requested"}), "{history}");
+}
+
+#[tokio::test]
+async fn watch_tells_events_and_finds_a_daemon_that_was_started_again() {
+    let home = slow_home("");
+    let daemon = home.start();
+    let address = daemon.address().to_owned();
+    let mut command = home.command("watch");
+    command.args(["--json", "--after", "0"]);
+    let watch = keepwell_tests::running::Running::start(command);
+    wait_for("the first event", || watch.stdout().contains("item-changed").then_some(()));
+    daemon.kill();
+    let daemon = home.start_with(&["--listen", &address]);
+    daemon.done("pause-all-backups", &json!({})).await;
+    wait_for("an event of the second daemon", || watch.stdout().contains("global-pause").then_some(()));
+    watch.signal(Signal::INT);
+    let told = watch.end();
+    let numbers: Vec<u64> = String::from_utf8_lossy(&told.output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["number"].as_u64())
+        .collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+}
