@@ -294,7 +294,7 @@ fn route(command: &Command) -> Route {
             journal.outcomes(&get.item, get.limit).map(Reply::GetScheduleOutcomes)
         })),
         Command::GetHistory(get) => Route::Journal(Box::new(move |journal| {
-            journal.history(get.item.as_ref(), get.limit).map(Reply::GetHistory)
+            journal.history(get.item.as_ref(), get.before, get.limit).map(Reply::GetHistory)
         })),
         Command::GetEvents(get) => Route::Journal(Box::new(move |journal| {
             journal.events(get.after, get.limit).map(Reply::GetEvents)

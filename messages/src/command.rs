@@ -290,6 +290,9 @@ pub struct GetScheduleOutcomes {
 pub struct GetHistory {
     /// Only of this item.
     pub item: Option<ItemId>,
+    /// Only tasks that ended before this one did, which is the last of the page before; absent: from the newest on.
+    /// Many tasks may end at the same instant, as in a shutdown, so that a time would not do.
+    pub before: Option<TaskId>,
     /// At most so many, the newest; at most [`PAGE_MAX`].
     pub limit: u32,
 }
@@ -507,7 +510,7 @@ pub enum Refusal {
     ItemOfConfigurationFile(ItemId),
     /// What was asked for is not valid, for this reason.
     Invalid(String),
-    /// So many wait already; ask again later.
+    /// So many wait already, tasks or questions; ask again later.
     QueueFull(u32),
     /// Everything is paused, and what is due is skipped.
     GloballyPaused,
@@ -515,6 +518,8 @@ pub enum Refusal {
     ShuttingDown,
     /// The journal could not be written, so nothing was done.
     Journal(Failure),
+    /// It was tried, and this went wrong: a repository cannot be reached, is locked or damaged, a password is wrong.
+    Failed(Failure),
 }
 
 impl std::fmt::Display for Refusal {
@@ -533,10 +538,11 @@ impl std::fmt::Display for Refusal {
                 write!(f, "item {item} stands in the configuration file; change it there")
             }
             Self::Invalid(why) => f.write_str(why),
-            Self::QueueFull(waiting) => write!(f, "{waiting} tasks wait already; ask again later"),
+            Self::QueueFull(waiting) => write!(f, "{waiting} wait already; ask again later"),
             Self::GloballyPaused => f.write_str("everything is paused"),
             Self::ShuttingDown => f.write_str("the system is shutting down"),
             Self::Journal(failure) => write!(f, "the journal could not be written: {}", failure.why),
+            Self::Failed(failure) => f.write_str(&failure.why),
         }
     }
 }

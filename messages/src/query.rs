@@ -1,7 +1,9 @@
 //! Questions about what is set up, about schedules, and about what repositories hold.
 //!
 //! Names and paths that are not UTF-8 have U+FFFD in place of what is not; an entry with such a name cannot be
-//! asked for by it, but is restored with its folder.
+//! asked for by it, but is restored with its folder. What is damaged in a repository is left out of an answer, which
+//! says how much that is; `keepwell check` says what it is. An answer may list less than was asked for, if its
+//! entries are very large, and says so as for any other page.
 
 use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};
@@ -148,6 +150,8 @@ pub struct Snapshots {
     pub snapshots: Vec<SnapshotNow>,
     /// Whether others follow.
     pub more: bool,
+    /// Snapshots of the repository that cannot be read and are in no answer.
+    pub unreadable: u64,
 }
 
 /// A snapshot.
@@ -186,7 +190,7 @@ pub struct GetFolder {
     pub snapshot: String,
     /// The folder, absolute in the snapshot; `/` or empty: its top.
     pub path: String,
-    /// Entries that follow the one of this name; absent: from the first on.
+    /// Entries that follow: what the answer before gave as `next`; absent: from the first on.
     pub after: Option<String>,
     /// At most so many; at most [`PAGE_MAX`](crate::PAGE_MAX).
     pub limit: u32,
@@ -205,6 +209,10 @@ pub struct Folder {
     pub entries: Vec<Entry>,
     /// Whether others follow.
     pub more: bool,
+    /// What to give as `after` for them; absent if none follow. It is the last entry's name if that is UTF-8.
+    pub next: Option<String>,
+    /// Entries of the folder that are unsound and are in no answer.
+    pub unreadable: u64,
 }
 
 /// A file, a folder, or something else in a snapshot.
@@ -271,6 +279,8 @@ pub struct MatchingEntries {
     pub matches: Vec<MatchingEntry>,
     /// Whether there are others.
     pub more: bool,
+    /// Folders and entries on the way that cannot be read: what is in them was not searched.
+    pub unreadable: u64,
 }
 
 /// An entry that matches.
@@ -314,6 +324,8 @@ pub struct Differences {
     pub differences: Vec<Difference>,
     /// Whether there is more; the counts are whole all the same.
     pub more: bool,
+    /// Folders and entries that cannot be read in one of the two: what is in them was not compared.
+    pub unreadable: u64,
     /// Entries that only the newer one has.
     pub added: u64,
     /// Entries that only the older one has.

@@ -127,7 +127,7 @@ fn commands() -> Vec<Command> {
         EnableItem { item: "photos".into(), enabled: false }.into(),
         GetItems {}.into(),
         GetScheduleOutcomes { item: "photos".into(), limit: 10 }.into(),
-        GetHistory { item: None, limit: PAGE_MAX }.into(),
+        GetHistory { item: None, before: Some(task_id()), limit: PAGE_MAX }.into(),
         GetEvents { after: u64::MAX, limit: 1 }.into(),
         GetSetup {}.into(),
         GetDueTimes { schedule: schedule(), after: Some(at(7)), limit: 5 }.into(),
@@ -237,16 +237,20 @@ fn replies() -> Vec<Reply> {
                 bytes_stored: None,
             }],
             more: true,
+            unreadable: 1,
         }),
         Reply::GetFolder(Folder {
             snapshot: "0123".into(),
             path: "/home/a".into(),
             entries: vec![entry()],
-            more: false,
+            more: true,
+            next: Some("b.jpg".into()),
+            unreadable: 0,
         }),
         Reply::GetMatchingEntries(MatchingEntries {
             matches: vec![MatchingEntry { snapshot: "0123".into(), time: civil(12), entry: entry() }],
             more: false,
+            unreadable: 2,
         }),
         Reply::GetDifferences(Differences {
             older: "0123".into(),
@@ -258,6 +262,7 @@ fn replies() -> Vec<Reply> {
                 bytes_after: Some(2),
             }],
             more: false,
+            unreadable: 0,
             added: 0,
             removed: 0,
             changed: 1,
@@ -341,6 +346,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::GloballyPaused,
         Refusal::ShuttingDown,
         Refusal::Journal(Failure { class: ErrorClass::Space, why: "the disk is full".into() }),
+        Refusal::Failed(Failure { class: ErrorClass::Credentials, why: "wrong password".into() }),
     ]
 }
 

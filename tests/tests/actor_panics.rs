@@ -235,7 +235,7 @@ impl Chatter {
             GetItems {}.into(),
             GetTask { task }.into(),
             SetMaxConcurrentTasks { max_concurrent_tasks: 3 }.into(),
-            GetHistory { item: None, limit: 10 }.into(),
+            GetHistory { item: None, before: None, limit: 10 }.into(),
             GetEvents { after: 0, limit: 10 }.into(),
             GetScheduleOutcomes { item: "main".into(), limit: 10 }.into(),
         ];

@@ -57,7 +57,7 @@ mod task_creation_and_lifecycle {
             let ended = life.task(task).await;
             assert_eq!((ended.state, ended.attempt), (TaskState::Completed, 1));
             assert!(matches!(ended.end, Some(TaskEnd::BackedUp(backup)) if backup.files == 100));
-            let history = life.ask(GetHistory { item: Some("papers".into()), limit: 10 }).await;
+            let history = life.ask(GetHistory { item: Some("papers".into()), before: None, limit: 10 }).await;
             assert_eq!(history.tasks.iter().map(|task| task.id).collect::<Vec<_>>(), [task]);
         });
     }

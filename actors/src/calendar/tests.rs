@@ -87,7 +87,7 @@ fn what_the_manager_answers_is_what_became_of_the_due_times() {
         (
             Trigger::Due(due),
             Err(Refusal::QueueFull(9)),
-            Some(DueOutcome::Refused("9 tasks wait already; ask again later".into())),
+            Some(DueOutcome::Refused("9 wait already; ask again later".into())),
         ),
         (Trigger::Manual, Err(Refusal::GloballyPaused), None),
     ] {

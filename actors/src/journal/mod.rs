@@ -180,12 +180,18 @@ impl Journal {
     }
 
     /// Ended tasks, of this item only if one is given, the latest end first: at most `limit`, at most
-    /// [`keepwell_messages::PAGE_MAX`], and fewer if they are very large. The newest 10,000 are kept.
+    /// [`keepwell_messages::PAGE_MAX`], and fewer if they are very large; those that ended before the task `before`
+    /// did, of which none are known once it is forgotten itself. The newest 10,000 are kept.
     ///
     /// # Errors
     /// As [`Journal::served`].
-    pub fn history(&self, item: Option<&ItemId>, limit: u32) -> Result<History, JournalError> {
-        self.shared.readers.ask(|connection| reader::history(connection, item, limit))
+    pub fn history(
+        &self,
+        item: Option<&ItemId>,
+        before: Option<TaskId>,
+        limit: u32,
+    ) -> Result<History, JournalError> {
+        self.shared.readers.ask(|connection| reader::history(connection, item, before, limit))
     }
 
     /// What became of an item's due times, the newest first, as many as for [`Journal::history`]. The newest

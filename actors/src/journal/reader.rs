@@ -86,26 +86,42 @@ pub(super) fn task(connection: &Connection, task: TaskId) -> Result<Option<TaskR
 pub(super) fn history(
     connection: &Connection,
     item: Option<&ItemId>,
+    before: Option<TaskId>,
     limit: u32,
 ) -> Result<History, JournalError> {
+    // Both statements see the same state: the task `before` may be forgotten at any time.
+    let state = connection.unchecked_transaction()?;
+    let end = match before {
+        Some(before) => number_of_end(&state, before)?,
+        None => i64::MAX,
+    };
     let limit = limit.min(PAGE_MAX);
     let task = |row: &Row| task_record(row).map(|record| record.task);
     let tasks = match item {
         Some(item) => page(
-            connection,
-            "SELECT record, sealed FROM tasks WHERE item = ?1 AND ended IS NOT NULL
-             ORDER BY ended DESC LIMIT ?2",
-            (&item.0, limit),
+            &state,
+            "SELECT record, sealed FROM tasks WHERE item = ?1 AND ended < ?2 ORDER BY ended DESC LIMIT ?3",
+            (&item.0, end, limit),
             task,
         ),
         None => page(
-            connection,
-            "SELECT record, sealed FROM tasks WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT ?1",
-            [limit],
+            &state,
+            "SELECT record, sealed FROM tasks WHERE ended IS NOT NULL AND ended < ?1 ORDER BY ended DESC LIMIT ?2",
+            (end, limit),
             task,
         ),
     }?;
     Ok(History { tasks })
+}
+
+/// A task's number in the order of ends. Nothing ended before one that is forgotten, which is below all numbers;
+/// one that has not ended will end after all that have.
+fn number_of_end(connection: &Connection, task: TaskId) -> Result<i64, JournalError> {
+    let ended: Option<Option<i64>> = connection
+        .prepare_cached("SELECT ended FROM tasks WHERE id = ?1")?
+        .query_row([value::uuid_bytes(&task.0)], |row| row.get(0))
+        .optional()?;
+    Ok(ended.map_or(0, |ended| ended.unwrap_or(i64::MAX)))
 }
 
 pub(super) fn outcomes(

@@ -1,7 +1,7 @@
 //! Why a door does not do what it was asked for.
 
 use keepwell_actors::AskError;
-use keepwell_messages::Refusal;
+use keepwell_messages::{ErrorClass, Refusal};
 use serde::Serialize;
 
 use crate::exit::hint_for_class;
@@ -133,6 +133,13 @@ impl From<Refusal> for DoorError {
             }
             Refusal::Journal(failure) => {
                 (Unavailable, "journal", hint_for_class(failure.class).map(Into::into))
+            }
+            Refusal::Failed(failure) => {
+                let kind = match failure.class {
+                    ErrorClass::Repository | ErrorClass::Credentials | ErrorClass::Settings => State,
+                    _ => Unavailable,
+                };
+                (kind, "failed", hint_for_class(failure.class).map(Into::into))
             }
         };
         Self { kind, code, message: refusal.to_string(), hint }

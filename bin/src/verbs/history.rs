@@ -27,7 +27,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, context: &Context) -> Ended {
     talk(&arguments.client, context, async |client| {
         let item = arguments.item.clone().map(ItemId);
-        let tasks = client.ask(GetHistory { item, limit: arguments.limit }).await?.tasks;
+        let tasks = client.ask(GetHistory { item, before: None, limit: arguments.limit }).await?.tasks;
         if context.output.is_json() {
             for task in &tasks {
                 context.output.message("task", task)?;

@@ -161,7 +161,7 @@ fn a_damaged_value_in_history_fails_its_question_and_no_other() {
     assert!(opened.kept.latest_ends.is_empty());
     let damaged = |what: &str| JournalError::Damaged(format!("a value does not decode: {what}"));
     assert_eq!(journal.outcomes(&home(), 5), Err(damaged("an outcome")));
-    assert_eq!(journal.history(None, 5), Err(damaged("a task")));
+    assert_eq!(journal.history(None, None, 5), Err(damaged("a task")));
     assert_eq!(journal.task(task_id(1)), Err(damaged("a task")));
     assert_eq!(journal.events(0, 5).unwrap().events.len(), 3);
 }

@@ -53,7 +53,8 @@ fn ended_tasks_are_forgotten_but_not_their_number_and_active_ones_stay() {
     let ended: Vec<_> = (1..=100).map(|number| put_task(completed_task(number))).collect();
     journal.commit_and_wait(writes(ended)).unwrap();
     let_steps_pass(&journal, 1);
-    let history: Vec<_> = journal.history(None, 1000).unwrap().tasks.iter().map(|task| task.id).collect();
+    let history: Vec<_> =
+        journal.history(None, None, 1000).unwrap().tasks.iter().map(|task| task.id).collect();
     assert!(history.into_iter().eq((81..=100).rev().map(task_id)));
     assert_eq!(journal.task(task_id(80)).unwrap(), None);
     drop(journal);

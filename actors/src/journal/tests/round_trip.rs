@@ -109,19 +109,32 @@ fn ended_tasks_are_history_the_latest_end_first_and_are_counted() {
     }
     journal.commit_and_wait(writes([Write::PutItem(item_record("home", ItemOwner::Journal))])).unwrap();
 
-    let ids = |item: Option<&str>, limit| {
+    journal.commit_and_wait(writes([put_task(waiting_task(8))])).unwrap();
+    let ids = |item: Option<&str>, before: Option<u64>, limit| {
         let item = item.map(ItemId::from);
-        let tasks = journal.history(item.as_ref(), limit).unwrap().tasks;
+        let tasks = journal.history(item.as_ref(), before.map(task_id), limit).unwrap().tasks;
         tasks.iter().map(|task| task.id).collect::<Vec<_>>()
     };
-    assert_eq!(ids(None, 10), [6, 5, 7, 9].map(task_id));
-    assert_eq!(ids(None, 2), [6, 5].map(task_id));
-    assert_eq!(ids(Some("home"), u32::MAX), [6, 7, 9].map(task_id));
-    assert_eq!(ids(Some("unknown"), 10), []);
+    for (item, before, limit, expected) in [
+        (None, None, 10, &[6, 5, 7, 9][..]),
+        (None, None, 2, &[6, 5]),
+        (None, Some(5), 2, &[7, 9]),
+        (None, Some(9), 10, &[]),
+        // It has not ended, and will do so after all others.
+        (None, Some(8), 10, &[6, 5, 7, 9]),
+        // It is not known, or no more.
+        (None, Some(99), 10, &[]),
+        (Some("home"), None, u32::MAX, &[6, 7, 9]),
+        (Some("home"), Some(5), 10, &[7, 9]),
+        (Some("unknown"), None, 10, &[]),
+    ] {
+        let expected: Vec<_> = expected.iter().copied().map(task_id).collect();
+        assert_eq!(ids(item, before, limit), expected, "{item:?} {before:?} {limit}");
+    }
     drop(journal);
     let (_, opened) = open(folder.path());
     assert_eq!(opened.kept.ended, EndedCounts { completed: 2, failed: 1, cancelled: 1 });
-    assert_eq!(opened.kept.tasks, []);
+    assert_eq!(opened.kept.tasks, [waiting_task(8)]);
     let latest: Vec<_> = opened.kept.latest_ends.iter().map(|(item, end)| (item.clone(), end.task)).collect();
     assert_eq!(latest, [(home(), task_id(6))], "an item that is not there has none");
 }
