@@ -153,7 +153,7 @@ fn hint_for(error: &Error) -> Option<String> {
         }
         Error::Crashed(_) => "this is a defect of Keepwell; please report it",
         Error::Upload(error) => return hint_for(error),
-        Error::Store { source, .. } if is_read_only_failure(source.as_ref()) => {
+        Error::Store { .. } if error.is_read_only() => {
             "the store cannot be written to: check its permissions, or whether it is mounted read-only"
         }
         Error::Store { class: ErrorClass::Repository, .. } => "`keepwell check` tells what else is missing",
@@ -195,33 +195,6 @@ pub fn start_failure(error: StartError) -> Failure {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
-}
-
-/// Whether a store failed to write because nobody may write there, or there is no room.
-pub fn is_unwritable(error: &Error) -> bool {
-    match error {
-        Error::Store { operation, class, source, .. } => {
-            *operation != "read"
-                && *operation != "list"
-                && (matches!(class, ErrorClass::Credentials | ErrorClass::Space)
-                    || is_read_only_failure(source.as_ref()))
-        }
-        _ => false,
-    }
-}
-
-fn is_read_only_failure(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            let kind = error.kind();
-            if matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
-                return true;
-            }
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// The last line of a command that failed, for programs.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use keepwell_actors::runner::{Attempt, Runner};
+use keepwell_actors::runner::{Attempt, KnownNames, RepositoryReader, Runner};
 use keepwell_engine::control::Control;
 use keepwell_engine::error::Result;
 use keepwell_engine::id::Id;
@@ -47,6 +47,14 @@ impl Runner for ObservedRunner {
         *self.latest.lock() = None;
         let sink = ObservedSink { sink, output: self.output.clone(), latest: self.latest.clone() };
         self.runner.start(attempt, control, Arc::new(sink));
+    }
+
+    fn names(&self) -> KnownNames {
+        self.runner.names()
+    }
+
+    fn reader(&self) -> Option<&dyn RepositoryReader> {
+        self.runner.reader()
     }
 }
 

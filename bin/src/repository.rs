@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use crate::cli::{Context, GlobalOptions};
 use crate::default_repository::DefaultRepository;
-use crate::exit::{self, Failure};
+use crate::exit::Failure;
 use crate::password::{self, PasswordSource};
 
 /// Where a repository lies and where its password comes from.
@@ -131,7 +131,7 @@ pub fn begin_reading(
         return Ok(repository.begin_unlocked());
     }
     match repository.begin(exclusive, &context.control) {
-        Err(error) if exit::is_unwritable(&error) => {
+        Err(error) if error.is_unwritable() => {
             context.output.notice(&format!("reading without a lock: {error}"));
             Ok(repository.begin_unlocked())
         }

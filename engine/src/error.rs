@@ -161,6 +161,23 @@ impl Error {
         }
     }
 
+    /// Whether a store failed to write because nobody may write there, or there is no room.
+    pub fn is_unwritable(&self) -> bool {
+        match self {
+            Self::Store { operation, class, .. } => {
+                *operation != "read"
+                    && *operation != "list"
+                    && (matches!(class, ErrorClass::Credentials | ErrorClass::Space) || self.is_read_only())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a store says that what it lies on may not be written to.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Store { source, .. } if is_read_only_failure(source.as_ref()))
+    }
+
     /// Whether it is of a source, or of the place of a restore, and says nothing of the repository.
     pub fn is_elsewhere(&self) -> bool {
         matches!(
@@ -187,6 +204,20 @@ impl Error {
             Self::Crashed(_) => ErrorClass::Crash,
         }
     }
+}
+
+fn is_read_only_failure(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            let kind = error.kind();
+            if matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
+                return true;
+            }
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What the system says, without the number that means nothing to a person.

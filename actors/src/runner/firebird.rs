@@ -35,6 +35,11 @@ impl FirebirdDatabases {
         self.known.insert(name, database);
     }
 
+    /// All of them, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.known.keys().map(String::as_str)
+    }
+
     /// The database of this name, or why not.
     pub(super) fn find(&self, name: &str) -> Result<&FirebirdDatabase, String> {
         of_name("Firebird source", name, &self.known)

@@ -15,10 +15,12 @@ use keepwell_engine::repository::{RepositoryAddress, SnapshotChoice};
 use keepwell_engine::restore::RestoreOptions;
 use keepwell_engine::source::Source;
 use keepwell_engine::source::files::{Excludes, FilesOptions, FilesSource, repository_pattern};
-use keepwell_messages::{FilesItem, Item, ItemSource, RestoreRequest, RestoreTarget, TaskKind};
+use keepwell_messages::{
+    FilesItem, Item, ItemSource, RepositorySetup, RestoreRequest, RestoreTarget, SourceKind, SourceSetup, TaskKind,
+};
 
 use super::firebird::{FirebirdDatabase, FirebirdDatabases};
-use super::{Attempt, Workshop, of_name};
+use super::{Attempt, KnownNames, Workshop, of_name};
 
 /// Makes a source of the embedding program's own, a new one for each attempt. Called on the attempt's thread.
 pub type MakeNamedSource = Arc<dyn Fn() -> Result<Box<dyn Source>> + Send + Sync>;
@@ -194,6 +196,28 @@ impl Workshop<Job> for Places {
                 Err(Error::Invalid(format!("the task of item {id} has lost its item")))
             }
             (TaskKind::Restore(request), _) => self.restore(request),
+        }
+    }
+
+    fn repository(&self, name: &str) -> Result<RepositoryAddress, String> {
+        self.address(name).cloned()
+    }
+
+    fn names(&self) -> KnownNames {
+        let repositories = self.repositories.iter();
+        let setup = |(name, address): (&String, &RepositoryAddress)| RepositorySetup {
+            name: name.clone(),
+            location: address.location.to_string(),
+        };
+        let of_kind = |kind| move |name: &str| SourceSetup { name: name.into(), kind };
+        let named = self.sources.keys().map(String::as_str).map(of_kind(SourceKind::Named));
+        let firebird = self.firebird.names().map(of_kind(SourceKind::Firebird));
+        let mut sources: Vec<SourceSetup> = named.chain(firebird).collect();
+        sources.sort_by(|one, other| one.name.cmp(&other.name));
+        KnownNames {
+            repositories: repositories.map(setup).collect(),
+            sources,
+            restore_roots: self.restore_roots.iter().map(|root| root.display().to_string()).collect(),
         }
     }
 }

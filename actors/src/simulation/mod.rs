@@ -45,4 +45,12 @@ impl Workshop<Attempt> for AnyPlace {
     fn job(&self, attempt: &Attempt) -> Result<Attempt> {
         Ok(attempt.clone())
     }
+
+    fn repository(&self, name: &str) -> Result<RepositoryAddress, String> {
+        Err(format!("the repository {name} is only pretended, and cannot be asked"))
+    }
+
+    fn names(&self) -> KnownNames {
+        KnownNames::default()
+    }
 }

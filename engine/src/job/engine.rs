@@ -125,6 +125,10 @@ impl JobEngine for Engine {
             told.ended(JobOutcome::Failed(Error::Crashed(format!("no thread for the job: {error}"))));
         }
     }
+
+    fn open_repositories(&self) -> Option<&Repositories> {
+        Some(&self.shared.repositories)
+    }
 }
 
 impl Shared {

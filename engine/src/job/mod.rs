@@ -18,6 +18,7 @@ use crate::control::Control;
 use crate::error::Error;
 use crate::id::Id;
 use crate::report::ReportSink;
+use crate::repository::Repositories;
 use crate::restore::RestoreOutcome;
 
 /// Which attempt of which task a job is.
@@ -79,4 +80,9 @@ pub trait JobEngine: Send + Sync {
     /// Starts a job and returns at once. Errors, too, arrive in [`JobSink::ended`].
     /// `attempt` names it in logs and thread names.
     fn start(&self, attempt: AttemptId, job: Self::Job, control: Control, sink: Arc<dyn JobSink>);
+
+    /// The repositories that its jobs have open, for who reads beside them; none in an engine that only pretends.
+    fn open_repositories(&self) -> Option<&Repositories> {
+        None
+    }
 }

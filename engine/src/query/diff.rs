@@ -58,6 +58,10 @@ pub struct Difference<'a> {
     pub is_folder: bool,
     /// What happened.
     pub change: Change,
+    /// The entry of the first tree, if it has one.
+    pub before: Option<&'a Node>,
+    /// The entry of the second tree, if it has one.
+    pub after: Option<&'a Node>,
 }
 
 /// Takes what is found. An error ends the comparison.
@@ -108,20 +112,29 @@ pub fn diff(
     control: &Control,
     sink: &mut dyn DiffSink,
 ) -> Result<DiffFigures> {
-    let mut comparison = Comparison {
-        repository,
-        metadata,
-        sink,
-        figures: DiffFigures::default(),
-        before: BlobSet::default(),
-        after: BlobSet::default(),
-        common: BlobSet::default(),
-        walked: HashSet::default(),
-    };
+    let mut comparison = Comparison::new(repository, metadata, true, sink);
     comparison.before.insert(BlobKind::Tree, before);
     comparison.after.insert(BlobKind::Tree, after);
     comparison.run(before, after, control)?;
     comparison.count_blobs()
+}
+
+/// As [`diff`] with metadata, without figures: folders that are the same on both sides are not read, so that it costs
+/// about as much as the two differ.
+///
+/// # Errors
+/// As [`diff`].
+pub fn differences(
+    repository: &Repository,
+    before: Id,
+    after: Id,
+    control: &Control,
+    sink: &mut dyn DiffSink,
+) -> Result<()> {
+    if before == after {
+        return Ok(());
+    }
+    Comparison::new(repository, true, false, sink).run(before, after, control)
 }
 
 /// Which trees a folder has.
@@ -176,6 +189,8 @@ impl Level {
 struct Comparison<'a> {
     repository: &'a Repository,
     metadata: bool,
+    /// Whether it is counted which blobs are new or gone.
+    counts_blobs: bool,
     sink: &'a mut dyn DiffSink,
     figures: DiffFigures,
     before: BlobSet,
@@ -183,6 +198,27 @@ struct Comparison<'a> {
     common: BlobSet,
     /// Trees that are the same on both sides and were walked.
     walked: HashSet<Id>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(
+        repository: &'a Repository,
+        metadata: bool,
+        counts_blobs: bool,
+        sink: &'a mut dyn DiffSink,
+    ) -> Self {
+        Self {
+            repository,
+            metadata,
+            counts_blobs,
+            sink,
+            figures: DiffFigures::default(),
+            before: BlobSet::default(),
+            after: BlobSet::default(),
+            common: BlobSet::default(),
+            walked: HashSet::default(),
+        }
+    }
 }
 
 impl Comparison<'_> {
@@ -224,7 +260,7 @@ impl Comparison<'_> {
         path: &[u8],
     ) -> Result<Option<Pair>> {
         for (node, blobs) in [(before, &mut self.before), (after, &mut self.after)] {
-            if let Some(node) = node {
+            if let Some(node) = node.filter(|_| self.counts_blobs) {
                 add_blobs(blobs, node);
             }
         }
@@ -237,7 +273,7 @@ impl Comparison<'_> {
         };
         if let Some(change) = change {
             self.count_entry(node, change);
-            self.sink.difference(&Difference { path, is_folder, change })?;
+            self.sink.difference(&Difference { path, is_folder, change, before, after })?;
         }
         // A folder that became a file, or the reverse, is one change; restic stops there, too.
         if matches!(change, Some(Change::Changed { kind: true, .. })) {
@@ -254,9 +290,9 @@ impl Comparison<'_> {
         })
     }
 
-    /// The pair for a tree that is the same on both sides, unless it was walked already.
+    /// The pair for a tree that is the same on both sides, unless it was walked already, or need not be.
     fn same(&mut self, tree: Id) -> Option<Pair> {
-        self.walked.insert(tree).then_some(Pair::Same(tree))
+        (self.counts_blobs && self.walked.insert(tree)).then_some(Pair::Same(tree))
     }
 
     fn count_entry(&mut self, node: &Node, change: Change) {
@@ -349,7 +385,7 @@ fn content_of(node: &Node) -> &[Id] {
 }
 
 /// All but content and subtree; times are the same if they are the same instant (restic: `Node.Equals`).
-fn same_metadata(before: &Node, after: &Node) -> bool {
+pub(crate) fn same_metadata(before: &Node, after: &Node) -> bool {
     let (one, other) = (before, after);
     one.kind == other.kind
         && one.mode == other.mode

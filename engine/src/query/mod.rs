@@ -4,6 +4,8 @@
 //! them: a caller's function takes each. A tree or an entry that is damaged is told as
 //! [`Unreadable`] and the rest goes on, so that a caller can show the most and fail at
 //! the end. Ask with the index loaded ([`Repository::load_index`](crate::repository::Repository::load_index)).
+//!
+//! [`KeptOpen`] and [`Reading`] are for a process that is asked again and again: they see to the lock and the index.
 
 mod blob_set;
 pub mod cat;
@@ -13,8 +15,12 @@ pub mod dump;
 pub mod find;
 mod find_ids;
 mod json_indent;
+mod kept_open;
+mod known_snapshots;
 pub mod list;
 pub mod lookup;
+pub mod pages;
+mod reading;
 pub mod stats;
 pub mod tar;
 mod walk;
@@ -25,6 +31,9 @@ mod restic_tests;
 pub(crate) mod sample;
 
 pub use content::write_content;
+pub use kept_open::{KEPT_FOR, KEPT_MAX, KeptOpen};
+pub use known_snapshots::SnapshotList;
+pub use reading::{FileContent, INDEX_FRESH_FOR, Reading};
 pub use walk::{DEPTH_MAX, Descent, Unreadable, Visitor, WalkedEntry, walk};
 
 pub(crate) use blob_set::BlobSet;

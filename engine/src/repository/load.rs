@@ -38,6 +38,11 @@ impl Repository {
         Ok(())
     }
 
+    /// Whether anything of the index is loaded: a session that failed may have made it be forgotten.
+    pub fn has_index(&self) -> bool {
+        !self.index_files.lock().is_empty()
+    }
+
     /// Reads every index file from the store itself, past the cache, and tells `each` of it:
     /// its content, or why it cannot be read. What is sound is in the index afterwards; an
     /// error of `each` ends the loading. For `check`, which goes on where an index is damaged.
@@ -50,7 +55,7 @@ impl Repository {
         let listed = self.files.ids(FileKind::Index)?;
         let mut loaded = self.index_files.lock();
         let sound = Mutex::new(Vec::new());
-        for_each_in_parallel(&listed, control, &|id| match self.read_stored_index_file(id) {
+        for_each_in_parallel(&listed, parsers(), control, &|id| match self.read_stored_index_file(id) {
             Ok(file) => {
                 each(id, Ok(&file))?;
                 self.insert_into_index(&file);
@@ -64,7 +69,7 @@ impl Repository {
     }
 
     fn load_files(&self, ids: &[Id], control: &Control) -> Result<()> {
-        for_each_in_parallel(ids, control, &|id| {
+        for_each_in_parallel(ids, parsers(), control, &|id| {
             self.insert_into_index(&self.read_index_file(id)?);
             Ok(())
         })
@@ -97,13 +102,20 @@ impl Repository {
     }
 }
 
-fn for_each_in_parallel(
+/// Parsing an index takes a core.
+fn parsers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).min(READERS_MAX)
+}
+
+/// Does `work` for all ids on at most `readers_max` threads. The first error ends it.
+pub(crate) fn for_each_in_parallel(
     ids: &[Id],
+    readers_max: usize,
     control: &Control,
     work: &(dyn Fn(Id) -> Result<()> + Sync),
 ) -> Result<()> {
     let next = AtomicUsize::new(0);
-    let readers = std::thread::available_parallelism().map_or(2, usize::from).min(READERS_MAX).min(ids.len());
+    let readers = readers_max.min(ids.len());
     let read = || -> Result<()> {
         while let Some(&id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
             control.checkpoint()?;
@@ -117,7 +129,7 @@ fn for_each_in_parallel(
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..readers).map(|_| scope.spawn(read)).collect();
         threads.into_iter().try_for_each(|thread| {
-            thread.join().unwrap_or_else(|_| Err(Error::Crashed("while loading the index".into())))
+            thread.join().unwrap_or_else(|_| Err(Error::Crashed("while reading many files".into())))
         })
     })
 }

@@ -36,6 +36,7 @@ pub use files::{FileKind, ListedFile, RepositoryFiles};
 pub use identity::Identity;
 pub use index::{BlobPlace, Index};
 pub use keys::{KeyInfo, MASTER_KEYS_TRIED_MAX};
+pub(crate) use load::for_each_in_parallel;
 pub(crate) use lock::stale_locks;
 pub use lock::{LockSurroundings, LockTiming, RepositoryLock};
 pub use packer::{PACK_BYTES_DEFAULT, PACK_BYTES_MAX, PACK_BYTES_MIN, read_header};
