@@ -4,15 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Recipient, ResponseFuture};
-use keepwell_messages::{Command, CommandId, Refusal, Reply, Request};
+use keepwell_messages::{
+    Command, CommandId, GetDueTimes, GetItemExplanation, ItemExplanation, ItemId, Refusal, Reply, Request,
+};
 use parking_lot::Mutex;
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::hub::Hub;
 use crate::journal::{Damage, Journal, JournalError};
-use crate::manager::{Ask, ManagerActor};
-use crate::scheduler::SchedulerActor;
+use crate::manager::{Ask, GetItemStanding, ManagerActor};
+use crate::questions::explanation::{Facts, OUTCOMES_LOOKED_AT, TASKS_LOOKED_AT, explain};
+use crate::questions::{FileDownload, Questions};
+use crate::runner::{RepositoryQuestion, WantedFile};
+use crate::scheduler::{GetItem, SchedulerActor};
 use crate::setup::ask_journal;
 use crate::subscription::{Subscription, Told};
 use crate::supervision::{Guardian, Stable, Straggler, Unreachable, Watched};
@@ -57,15 +62,22 @@ pub(crate) struct Running {
     /// Held while it shuts down.
     shutting_down: tokio::sync::Mutex<()>,
     workers: Watched<WorkerId, TaskActor>,
+    questions: Questions,
 }
 
 impl Running {
-    pub(crate) fn new(journal: Journal, guardian: Guardian, workers: Watched<WorkerId, TaskActor>) -> Self {
+    pub(crate) fn new(
+        journal: Journal,
+        guardian: Guardian,
+        workers: Watched<WorkerId, TaskActor>,
+        questions: Questions,
+    ) -> Self {
         Self {
             journal: Mutex::new(Some(journal)),
             guardian: Mutex::new(Some(guardian)),
             shutting_down: tokio::sync::Mutex::new(()),
             workers,
+            questions,
         }
     }
 }
@@ -128,8 +140,48 @@ impl Handle {
                 self.scheduler.send(Ask { id, command }).await?
             }
             Route::Journal(question) => return self.read(question).await,
+            Route::Repository(question) => self.running.questions.ask(question).await,
+            Route::Setup => Ok(Reply::GetSetup(self.running.questions.setup())),
+            Route::DueTimes(get) => self.running.questions.due_times(&get).map(Reply::GetDueTimes),
+            Route::Explanation(get) => self.explain(get.item).await?.map(Reply::GetItemExplanation),
         };
         Ok(answer?)
+    }
+
+    /// Opens a file of a snapshot: `snapshot` is the beginning of an id, or `latest`, and `path` absolute in it. Its
+    /// content comes as it is taken, each piece checked before it is given; dropped, it ends.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] if a name stands for nothing, or the path for no file; [`Refusal::QueueFull`];
+    /// [`Refusal::Failed`] if the repository cannot be read.
+    pub async fn open_file(
+        &self,
+        repository: &str,
+        snapshot: &str,
+        path: &str,
+    ) -> Result<FileDownload, AskError> {
+        let wanted =
+            WantedFile { repository: repository.into(), snapshot: snapshot.into(), path: path.into() };
+        Ok(self.running.questions.open_file(wanted).await?)
+    }
+
+    /// Why an item's backup runs, waits, or did not run.
+    async fn explain(&self, item: ItemId) -> Result<Result<ItemExplanation, Refusal>, AskError> {
+        let now = match self.scheduler.send(GetItem { item: item.clone() }).await? {
+            Ok(now) => now,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let standing = match self.manager.send(GetItemStanding { item: item.clone() }).await? {
+            Ok(standing) => standing,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let past = self.read(move |journal| {
+            let outcomes = journal.outcomes(&item, OUTCOMES_LOOKED_AT)?.outcomes;
+            Ok((outcomes, journal.history(Some(&item), None, TASKS_LOOKED_AT)?.tasks))
+        });
+        let (outcomes, history) = past.await?;
+        let facts = Facts { now: self.running.questions.now(), item: now, standing, outcomes, history };
+        Ok(Ok(explain(facts)))
     }
 
     async fn read<T: Send + 'static>(
@@ -200,6 +252,7 @@ impl Handle {
     pub async fn shutdown(&self) -> Vec<Straggler> {
         // Whoever comes second waits for the first.
         let _turn = self.running.shutting_down.lock().await;
+        self.running.questions.close().await;
         let guardian = self.running.guardian.lock().take();
         let stragglers = match guardian {
             Some(guardian) => guardian.shutdown().await,
@@ -256,13 +309,20 @@ enum IsNew {
     Unknown,
 }
 
-type Question = Box<dyn FnOnce(&Journal) -> Result<Reply, JournalError> + Send>;
+type JournalQuestion = Box<dyn FnOnce(&Journal) -> Result<Reply, JournalError> + Send>;
 
-/// Who answers a command.
+/// Who answers a command. [`route`] is the one place that says so: the actors refuse what it does not send them.
 enum Route {
     Manager,
     Scheduler,
-    Journal(Question),
+    Journal(JournalQuestion),
+    Repository(RepositoryQuestion),
+    /// What is known here will do.
+    Setup,
+    /// A schedule alone tells.
+    DueTimes(GetDueTimes),
+    /// Several together.
+    Explanation(GetItemExplanation),
 }
 
 fn route(command: &Command) -> Route {
@@ -282,14 +342,14 @@ fn route(command: &Command) -> Route {
         | Command::SetItem(_)
         | Command::RemoveItem(_)
         | Command::EnableItem(_)
-        | Command::GetItems(_)
-        | Command::GetSetup(_)
-        | Command::GetDueTimes(_)
-        | Command::GetItemExplanation(_)
-        | Command::GetSnapshots(_)
-        | Command::GetFolder(_)
-        | Command::GetMatchingEntries(_)
-        | Command::GetDifferences(_) => Route::Scheduler,
+        | Command::GetItems(_) => Route::Scheduler,
+        Command::GetItemExplanation(get) => Route::Explanation(get),
+        Command::GetSetup(_) => Route::Setup,
+        Command::GetDueTimes(get) => Route::DueTimes(get),
+        Command::GetSnapshots(get) => Route::Repository(RepositoryQuestion::Snapshots(get)),
+        Command::GetFolder(get) => Route::Repository(RepositoryQuestion::Folder(get)),
+        Command::GetMatchingEntries(get) => Route::Repository(RepositoryQuestion::MatchingEntries(get)),
+        Command::GetDifferences(get) => Route::Repository(RepositoryQuestion::Differences(get)),
         Command::GetScheduleOutcomes(get) => Route::Journal(Box::new(move |journal| {
             journal.outcomes(&get.item, get.limit).map(Reply::GetScheduleOutcomes)
         })),

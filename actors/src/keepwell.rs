@@ -13,6 +13,7 @@ use crate::handle::{Handle, Repairs, Running};
 use crate::hub::Hub;
 use crate::journal::{Batch, Committed, Found, ItemsFile, Journal, JournalError};
 use crate::manager::{ManagerActor, StartedManager, WORKERS_MAX};
+use crate::questions::Questions;
 use crate::schedule::Schedule;
 use crate::scheduler::{SchedulerActor, StartedScheduler};
 use crate::settings::Settings;
@@ -79,7 +80,9 @@ impl Keepwell {
             &journal,
             manager.clone(),
         );
-        Ok(Handle::new(manager, scheduler, hub, folder, repairs, Running::new(journal, guardian, workers)))
+        let questions = Questions::new(setup.clone());
+        let running = Running::new(journal, guardian, workers, questions);
+        Ok(Handle::new(manager, scheduler, hub, folder, repairs, running))
     }
 }
 
@@ -116,6 +119,8 @@ fn setup(settings: Settings, hub: Hub) -> Arc<Setup> {
         managers: AtomicU64::new(0),
         unstarted: Mutex::default(),
         began: Instant::now(),
+        program_version: settings.program_version,
+        time_zone: settings.time_zone,
     })
 }
 

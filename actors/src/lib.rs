@@ -7,6 +7,7 @@
 //! Their rules are pure functions without a clock or I/O: [`schedule`] says when an item is due, [`calendar`]
 //! what is due, [`board`] who runs now, [`transition`] which state follows which, and [`retry`] whether a failed attempt
 //! is followed by another. [`supervision`] keeps actors alive, the [`journal`] remembers, and a [`runner`] does the work.
+//! What is asked of repositories goes past the actors: [`Handle::ask`] answers it, and [`Handle::open_file`] gives files.
 
 pub mod board;
 pub mod calendar;
@@ -16,6 +17,7 @@ pub mod journal;
 mod keepwell;
 mod ledger;
 pub mod manager;
+mod questions;
 pub mod retry;
 pub mod runner;
 pub mod schedule;
@@ -33,6 +35,10 @@ pub mod transition;
 pub use handle::{AskError, Handle, Perform, Repairs, Tell};
 pub use hub::{EVENTS_BEHIND_MAX, PROGRESS_BEHIND_MAX};
 pub use keepwell::{Keepwell, StartError};
+pub use questions::{
+    DOWNLOADS_AT_ONCE_MAX, FileDownload, QUESTION_TIME_MAX, QUESTIONS_A_REPOSITORY_MAX,
+    QUESTIONS_AT_ONCE_MAX, QUESTIONS_WAITING_MAX,
+};
 pub use settings::{HANG_AFTER, Settings};
 pub use subscription::{Subscription, Told};
 pub use task_ids::Randomness;

@@ -48,6 +48,10 @@ pub struct Settings {
     pub supervision: ChildSettings,
     /// Faults to put in, for tests.
     pub faults: Faults,
+    /// What the program that this is part of calls its version: told to who asks what is set up.
+    pub program_version: String,
+    /// The IANA name of the zone that the program gives to schedules in which its user names none: told likewise.
+    pub time_zone: String,
 }
 
 impl Settings {
@@ -66,6 +70,8 @@ impl Settings {
             randomness: Randomness::default(),
             supervision: ChildSettings::default(),
             faults: Faults::default(),
+            program_version: env!("CARGO_PKG_VERSION").into(),
+            time_zone: "UTC".into(),
         }
     }
 }

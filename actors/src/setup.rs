@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     /// Tasks whose worker is decided and not started yet: a manager that dies in between leaves them to the next.
     pub(crate) unstarted: Mutex<HashSet<TaskId>>,
     pub(crate) began: Instant,
+    pub(crate) program_version: String,
+    pub(crate) time_zone: String,
 }
 
 impl Setup {

@@ -21,8 +21,13 @@ impl Limits {
 
     /// Whether `taken` backups into `repository` leave room for another one.
     pub(super) fn has_room_in(&self, repository: &str, taken: usize) -> bool {
+        self.limit_of(repository).is_none_or(|limit| taken < limit as usize)
+    }
+
+    /// How many backups into `repository` may run at once, if it has a limit of its own.
+    pub(super) fn limit_of(&self, repository: &str) -> Option<u32> {
         let limit = self.by_repository.get(repository).copied().or(self.per_repository);
-        limit.is_none_or(|limit| taken < limit.max(1) as usize)
+        limit.map(|limit| limit.max(1))
     }
 }
 

@@ -13,6 +13,7 @@ mod asked;
 mod census;
 mod limits;
 mod outage;
+mod queue_place;
 mod report;
 mod restart;
 mod turns;
@@ -31,6 +32,7 @@ use keepwell_messages::{
 };
 
 pub use limits::Limits;
+pub use queue_place::QueuePlace;
 pub use report::AttemptOutcome;
 pub use restart::{Kept, KeptTask};
 

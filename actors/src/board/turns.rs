@@ -70,6 +70,20 @@ impl Turns {
         }
     }
 
+    /// How many of its kind have their turn before it; 0 if it does not wait for its turn.
+    pub(super) fn ahead_of(&self, entry: &BoardTask) -> usize {
+        let place = place_of(entry);
+        let count = |lines: &mut dyn Iterator<Item = &BTreeSet<Place>>| {
+            let lines: Vec<_> = lines.collect();
+            let waits = lines.iter().any(|line| line.contains(&place));
+            if waits { lines.iter().map(|line| line.range(..place).count()).sum() } else { 0 }
+        };
+        match entry.task.kind {
+            TaskKind::Restore(_) => count(&mut std::iter::once(&self.restores)),
+            TaskKind::Backup(_) => count(&mut self.backups.values()),
+        }
+    }
+
     /// The earliest retry.
     pub(super) fn next_retry(&self) -> Option<DateTime<Utc>> {
         self.retries.first().map(|(at, _)| *at)

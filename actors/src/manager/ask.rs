@@ -11,7 +11,10 @@ use keepwell_messages::{
     TaskKind, TaskMade, TaskManagerStats, TaskNow, TaskState, Tasks, Trigger,
 };
 
-use super::{Ask, CancelItem, CreateTask, CreateTasks, ItemTask, ItemTasks, ManagerActor};
+use super::{
+    Ask, CancelItem, CreateTask, CreateTasks, GetItemStanding, ItemStanding, ItemTask, ItemTasks,
+    ManagerActor,
+};
 use crate::board::{Decision, NewTask};
 use crate::ledger::Ledger;
 use crate::supervision::{Answer, Owed};
@@ -155,6 +158,23 @@ impl Handler<ItemTasks> for ManagerActor {
     }
 }
 
+impl Handler<GetItemStanding> for ManagerActor {
+    type Result = Answer<Result<ItemStanding, Refusal>>;
+
+    fn handle(
+        &mut self,
+        GetItemStanding { item }: GetItemStanding,
+        context: &mut Context<Self>,
+    ) -> Self::Result {
+        self.setup.faults.point("manager.item-standing", context);
+        let active = self.board.task_of_item(&item).and_then(|task| self.board.queue_place(task));
+        let standing = ItemStanding { globally_paused: self.board.is_globally_paused(), active };
+        let (owed, answer) = Owed::new();
+        Ledger::after(self, context, Box::new(move |_, _, done| owed.give(done.map(|()| standing))));
+        answer
+    }
+}
+
 impl ManagerActor {
     /// Carries a command out once, whoever asks and however often.
     fn serve(
@@ -231,25 +251,7 @@ impl ManagerActor {
                 let decision = self.board.set_max_concurrent_tasks(set.max_concurrent_tasks, now)?;
                 Ok((decision, Reply::SetMaxConcurrentTasks(self.stats())))
             }
-            Command::PerformBackup(_)
-            | Command::PerformFirebirdBackup(_)
-            | Command::SetItem(_)
-            | Command::RemoveItem(_)
-            | Command::EnableItem(_)
-            | Command::GetItems(_)
-            | Command::GetActiveTasks(_)
-            | Command::GetTaskManagerStats(_)
-            | Command::GetTask(_)
-            | Command::GetSetup(_)
-            | Command::GetDueTimes(_)
-            | Command::GetItemExplanation(_)
-            | Command::GetSnapshots(_)
-            | Command::GetFolder(_)
-            | Command::GetMatchingEntries(_)
-            | Command::GetDifferences(_)
-            | Command::GetScheduleOutcomes(_)
-            | Command::GetHistory(_)
-            | Command::GetEvents(_) => Err(Refusal::Invalid("this command is not the manager's".into())),
+            _ => Err(Refusal::Invalid("this command is not the manager's".into())),
         }
     }
 

@@ -7,7 +7,7 @@ use keepwell_messages::{
     BackupProgress, Command, CommandId, Item, ItemId, LatestEnd, Refusal, Reply, TaskId, TaskMade, Trigger,
 };
 
-use crate::board::AttemptOutcome;
+use crate::board::{AttemptOutcome, QueuePlace};
 use crate::task::WorkerId;
 
 /// A command, from any door. The same id again is the same command: it is carried out once and answered as
@@ -65,6 +65,23 @@ pub struct ItemTask {
     pub active: Option<TaskId>,
     /// How the latest ended.
     pub latest: Option<LatestEnd>,
+}
+
+/// How an item's task stands, and whether anything may run at all.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<ItemStanding, Refusal>")]
+pub struct GetItemStanding {
+    /// Which item.
+    pub item: ItemId,
+}
+
+/// See [`GetItemStanding`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ItemStanding {
+    /// Whether everything is paused.
+    pub globally_paused: bool,
+    /// Its task that has not ended, and where that stands.
+    pub active: Option<QueuePlace>,
 }
 
 /// An attempt is over. Answered once that is in the journal; told again until then.

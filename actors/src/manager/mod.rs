@@ -20,8 +20,8 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHand
 use keepwell_messages::{CommandId, ItemId, LatestEnd, Refusal, Reply, TaskId};
 
 pub use messages::{
-    Ask, CancelItem, CreateTask, CreateTasks, ItemTask, ItemTasks, WorkerEnded, WorkerProgress,
-    WorkerReached, WorkerSealed,
+    Ask, CancelItem, CreateTask, CreateTasks, GetItemStanding, ItemStanding, ItemTask, ItemTasks,
+    WorkerEnded, WorkerProgress, WorkerReached, WorkerSealed,
 };
 
 use crate::board::{Board, Decision};

@@ -16,7 +16,8 @@ use keepwell_engine::restore::RestoreOptions;
 use keepwell_engine::source::Source;
 use keepwell_engine::source::files::{Excludes, FilesOptions, FilesSource, repository_pattern};
 use keepwell_messages::{
-    FilesItem, Item, ItemSource, RepositorySetup, RestoreRequest, RestoreTarget, SourceKind, SourceSetup, TaskKind,
+    FilesItem, Item, ItemSource, RepositorySetup, RestoreRequest, RestoreTarget, SourceKind, SourceSetup,
+    TaskKind,
 };
 
 use super::firebird::{FirebirdDatabase, FirebirdDatabases};

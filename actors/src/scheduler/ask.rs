@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use keepwell_messages::{
     Command, CommandId, Event, ItemId, ItemNow, ItemOwner, ItemRef, ItemRemoved, ItemSource, Items, Refusal,
     Reply, TaskKind, TaskMade, Trigger,
@@ -18,6 +18,9 @@ use crate::supervision::{Answer, Owed, Unreachable};
 
 /// Who waits for the answer to a command.
 pub(super) type Waiter = Box<dyn FnOnce(Result<Reply, Refusal>)>;
+
+/// Who waits to be shown items.
+type Shown = Box<dyn FnOnce(Result<Vec<ItemNow>, Refusal>)>;
 
 /// A change of an item, and what is known of its tasks.
 pub(super) struct Change {
@@ -64,29 +67,33 @@ impl Handler<Ask> for SchedulerActor {
                 let item = remove.item.clone();
                 self.change(context, id, item, command, waiter);
             }
-            Command::PerformRestore(_)
-            | Command::PauseBackup(_)
-            | Command::ResumeBackup(_)
-            | Command::PauseAllBackups(_)
-            | Command::ResumeAllBackups(_)
-            | Command::GetActiveTasks(_)
-            | Command::GetTaskManagerStats(_)
-            | Command::CancelTask(_)
-            | Command::GetTask(_)
-            | Command::SetMaxConcurrentTasks(_)
-            | Command::GetSetup(_)
-            | Command::GetDueTimes(_)
-            | Command::GetItemExplanation(_)
-            | Command::GetSnapshots(_)
-            | Command::GetFolder(_)
-            | Command::GetMatchingEntries(_)
-            | Command::GetDifferences(_)
-            | Command::GetScheduleOutcomes(_)
-            | Command::GetHistory(_)
-            | Command::GetEvents(_) => {
+            _ => {
                 waiter(Err(Refusal::Invalid("this command is not the scheduler's".into())));
             }
         }
+        answer
+    }
+}
+
+/// One item as it is now.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<ItemNow, Refusal>")]
+pub struct GetItem {
+    /// Which.
+    pub item: ItemId,
+}
+
+impl Handler<GetItem> for SchedulerActor {
+    type Result = Answer<Result<ItemNow, Refusal>>;
+
+    fn handle(&mut self, GetItem { item }: GetItem, context: &mut Context<Self>) -> Self::Result {
+        self.setup.faults.point("scheduler.get-item", context);
+        let (owed, answer) = Owed::new();
+        let wanted = vec![item.clone()];
+        let one = move |found: Result<Vec<ItemNow>, Refusal>| {
+            owed.give(found.and_then(|mut items| items.pop().ok_or(Refusal::UnknownItem(item))));
+        };
+        self.show(context, wanted, Box::new(one));
         answer
     }
 }
@@ -124,6 +131,12 @@ impl SchedulerActor {
     fn list(&mut self, context: &mut Context<Self>, waiter: Waiter) {
         let mut items: Vec<ItemId> = self.calendar.items().map(|kept| kept.item.id.clone()).collect();
         items.sort_unstable();
+        let all = |items: Vec<ItemNow>| Reply::GetItems(Items { items });
+        self.show(context, items, Box::new(move |found| waiter(found.map(all))));
+    }
+
+    /// These items as they are now, those that are not there left out.
+    fn show(&mut self, context: &mut Context<Self>, items: Vec<ItemId>, waiter: Shown) {
         let (manager, ask) = (self.manager.clone(), ItemTasks { items: items.clone() });
         let ask = async move { manager.send(ask).await };
         context.spawn(ask.into_actor(self).map(move |tasks, actor, context| {
@@ -135,9 +148,9 @@ impl SchedulerActor {
                 let tasks = tasks.remove(&item).unwrap_or_default();
                 actor.calendar.item(&item).map(|kept| actor.item_now(kept, tasks))
             });
-            let reply = Reply::GetItems(Items { items: items.collect() });
+            let shown = items.collect();
             // A change that the journal may still refuse is shown to nobody.
-            Ledger::after(actor, context, Box::new(move |_, _, done| waiter(done.map(|()| reply))));
+            Ledger::after(actor, context, Box::new(move |_, _, done| waiter(done.map(|()| shown))));
         }));
     }
 

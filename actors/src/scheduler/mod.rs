@@ -24,6 +24,7 @@ use crate::schedule::{ClockJump, ClockReading, jump_between, timer_for};
 use crate::setup::{CLOCK_LOOK_EVERY, Setup};
 use crate::supervision::{Retire, Stable};
 
+pub use ask::GetItem;
 pub(crate) use start::StartedScheduler;
 
 /// See the module.

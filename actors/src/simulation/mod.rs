@@ -16,8 +16,9 @@ use actix_rt::System;
 pub use clock::SimulatedClock;
 pub use engine::{Course, CourseEnd, Courses, SimulatedEngine, SimulatedStore, StoredSnapshot};
 
-use crate::runner::{Attempt, Workshop};
+use crate::runner::{Attempt, KnownNames, Workshop};
 use keepwell_engine::error::Result;
+use keepwell_engine::repository::RepositoryAddress;
 use keepwell_messages::{Item, TaskKind};
 
 /// Runs `life` in an actix system of its own, on this thread, whose timers take no time. What is left of it

@@ -11,7 +11,7 @@ use keepwell_engine::repository::RepositoryAddress;
 use keepwell_engine::store::Location;
 use keepwell_messages::ErrorClass;
 
-use super::{Configuration, ConfiguredRepository, DEFAULT_REPOSITORY};
+use super::{Configuration, ConfiguredRepository, DEFAULT_REPOSITORY, machine_zone};
 use crate::cli::{Context, GlobalOptions};
 use crate::default_repository::DefaultRepository;
 use crate::exit::Failure;
@@ -28,6 +28,8 @@ impl Configuration {
             retries: self.retries,
             hang_after: self.hang_after,
             timer_max: self.timer_max,
+            program_version: env!("CARGO_PKG_VERSION").into(),
+            time_zone: machine_zone().name().into(),
             ..Settings::new(journal, runner)
         }
     }
