@@ -18,6 +18,7 @@ mod forecast;
 mod http;
 mod observed_runner;
 mod output;
+mod page;
 mod password;
 mod progress;
 mod quantities;

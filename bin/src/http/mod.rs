@@ -10,6 +10,7 @@ mod events;
 mod gate;
 mod health;
 mod login;
+mod page;
 mod socket;
 mod tls;
 mod token;
@@ -130,6 +131,8 @@ impl HttpDoor {
 
 fn routes(config: &mut web::ServiceConfig) {
     config
+        .route("/", web::get().to(page::index))
+        .route("/page/{name}", web::get().to(page::file))
         .route("/healthz", web::get().to(health::lives))
         .route("/readyz", web::get().to(health::ready))
         .route("/metrics", web::get().to(health::metrics))
