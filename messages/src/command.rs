@@ -61,6 +61,9 @@ macro_rules! commands {
             /// The names of all commands, as doors spell them.
             pub const NAMES: &'static [&'static str] = &[$($text),*];
 
+            /// What each does, in one sentence, in the order of [`Command::NAMES`].
+            pub const SUMMARIES: &'static [&'static str] = &[$(concat!($($doc),*)),*];
+
             /// Its name, as doors spell it.
             pub fn name(&self) -> &'static str {
                 match self {

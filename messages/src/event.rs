@@ -35,6 +35,9 @@ macro_rules! events {
             /// The names of all events, as doors spell them.
             pub const NAMES: &'static [&'static str] = &[$($text),*];
 
+            /// When each is told, in the order of [`Event::NAMES`].
+            pub const SUMMARIES: &'static [&'static str] = &[$(concat!($($doc),*)),*];
+
             /// Its name, as doors spell it.
             pub fn name(&self) -> &'static str {
                 match self {
