@@ -65,8 +65,10 @@ impl DaemonHome {
 
     /// A source of the configuration that gives random bytes, slowly, until a file is there.
     pub fn slow_source(&self, name: &str, until: &Path) -> String {
-        let script =
-            format!("while [ ! -e {} ]; do head -c 65536 /dev/urandom; sleep 0.05; done; echo end", until.display());
+        let script = format!(
+            "while [ ! -e {} ]; do head -c 65536 /dev/urandom; sleep 0.05; done; echo end",
+            until.display()
+        );
         format!("[sources.{name}]\ncommand = [\"/bin/sh\", \"-c\", {script:?}]\n")
     }
 

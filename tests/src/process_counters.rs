@@ -76,7 +76,15 @@ pub fn handles() -> Vec<PathBuf> {
 
 /// Memory that is there for the process alone, and not for a file.
 pub fn resident_bytes() -> u64 {
-    let status = read("status");
+    anonymous_bytes(&read("status"))
+}
+
+/// The same of another process.
+pub fn resident_bytes_of(process: u32) -> u64 {
+    anonymous_bytes(&std::fs::read_to_string(format!("/proc/{process}/status")).expect("a living process"))
+}
+
+fn anonymous_bytes(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("it is counted");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
 }

@@ -56,7 +56,15 @@ pub fn read_command(name: &str, body: &[u8]) -> Result<Command, DoorError> {
     }
     let tagged = MapDeserializer::<_, serde_json::Error>::new(std::iter::once((name, fields)));
     let read = Command::deserialize(serde::de::value::MapAccessDeserializer::new(tagged));
-    read.map_err(|error| wrong(error.to_string()))
+    read.map_err(|error| wrong(without_text(&error.to_string())))
+}
+
+/// What was given where something else is wanted is not repeated: it may be a secret in the wrong place.
+fn without_text(why: &str) -> String {
+    match (why.find("string \""), why.rfind("\", expected")) {
+        (Some(from), Some(to)) if from < to => format!("{}text{}", &why[..from], &why[to + 1..]),
+        _ => why.to_owned(),
+    }
 }
 
 /// A reply's fields, without the name of the command.
@@ -86,6 +94,11 @@ mod tests {
             ("get-items", "{", Err((Kind::BadBody, "line 1"))),
             ("get-items", "{\"a\":1}", Err((Kind::BadBody, "unknown field `a`"))),
             ("cancel-task", "{}", Err((Kind::BadBody, "missing field `task`"))),
+            (
+                "set-item",
+                "{\"item\":\"a secret\"}",
+                Err((Kind::BadBody, "invalid type: text, expected struct Item")),
+            ),
             ("cancel-task", "{\"task\":7}", Err((Kind::BadBody, "the fields of cancel-task"))),
         ] {
             match (read_command(name, body.as_bytes()), expected) {

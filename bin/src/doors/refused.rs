@@ -59,6 +59,14 @@ struct ErrorFields<'a> {
     hint: Option<&'a str>,
 }
 
+impl std::fmt::Display for DoorError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for DoorError {}
+
 impl DoorError {
     /// One whose code is that of its kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {

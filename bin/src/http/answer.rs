@@ -6,12 +6,6 @@ use actix_web::{HttpResponse, ResponseError};
 
 use crate::doors::{DoorError, Kind};
 
-impl std::fmt::Display for DoorError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
 impl ResponseError for DoorError {
     fn status_code(&self) -> StatusCode {
         match self.kind {

@@ -6,6 +6,7 @@
 mod answer;
 mod commands;
 mod description;
+mod download;
 mod events;
 mod gate;
 mod health;
@@ -140,6 +141,10 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/logout", web::post().to(login::logout))
         .route("/api/v1/openapi.json", web::get().to(description::description))
         .route("/api/v1/commands/{name}", web::post().to(commands::command))
+        .route(
+            "/api/v1/repositories/{repository}/snapshots/{snapshot}/file",
+            web::get().to(download::download),
+        )
         .route("/api/v1/events", web::get().to(events::events))
         .route("/api/v1/ws", web::get().to(socket::socket))
         .default_service(web::to(nothing_there));
