@@ -46,3 +46,61 @@ impl Board {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keepwell_messages::Trigger;
+
+    use super::super::tests::{at, backup, id, restore};
+    use super::*;
+    use crate::board::Limits;
+    use crate::retry::RetryPolicy;
+
+    #[test]
+    fn a_task_knows_who_is_before_it_and_what_has_no_room() {
+        let limits = Limits {
+            max_concurrent_tasks: 2,
+            by_repository: [("b".to_owned(), 1)].into(),
+            ..Limits::default()
+        };
+        let mut board = Board::new(RetryPolicy::default(), limits);
+        let due = Trigger::Due(at(0));
+        for (number, repository, trigger) in [
+            (1, "a", due),
+            (2, "b", due),
+            (3, "b", due),
+            (4, "a", due),
+            (5, "b", due),
+            // What somebody asked for comes before what is due.
+            (6, "a", Trigger::Manual),
+        ] {
+            board.create(backup(number, repository, trigger), at(0)).unwrap();
+        }
+        board.create(restore(7), at(0)).unwrap();
+        board.create(restore(8), at(0)).unwrap();
+        let shown = |number| {
+            let place = board.queue_place(id(number)).unwrap();
+            assert_eq!(place.task.id, id(number));
+            let in_repository = (place.running_in_repository, place.running_in_repository_max);
+            (place.ahead, place.running, place.running_max, place.repository, in_repository)
+        };
+        for (number, ahead, repository, in_repository) in [
+            (1, 0, "a", (1, None)),
+            (2, 0, "b", (1, Some(1))),
+            (6, 0, "a", (1, None)),
+            (3, 1, "b", (1, Some(1))),
+            (4, 2, "a", (1, None)),
+            (5, 3, "b", (1, Some(1))),
+        ] {
+            assert_eq!(shown(number), (ahead, 2, 2, repository.to_owned(), in_repository), "{number}");
+        }
+        for (number, ahead) in [(7, 0), (8, 0)] {
+            let (found, running, max, _, (_, limit)) = shown(number);
+            assert_eq!((found, running, max, limit), (ahead, 1, 1, None), "{number}");
+        }
+        assert_eq!(board.queue_place(id(9)), None);
+        board.pause(id(4), at(1)).unwrap();
+        assert_eq!(board.queue_place(id(4)).unwrap().ahead, 0, "it does not wait for its turn");
+        assert_eq!(board.queue_place(id(5)).unwrap().ahead, 2);
+    }
+}

@@ -249,6 +249,3 @@ fn panicked() -> Refusal {
 fn failed(class: ErrorClass, why: String) -> Refusal {
     Refusal::Failed(Failure { class, why })
 }
-
-#[cfg(test)]
-mod tests;

@@ -70,12 +70,12 @@ fn of_retry(retry: &Retry, place: &QueuePlace, facts: &Facts) -> Reason {
 
 /// What has to happen before its turn comes.
 fn turn(place: &QueuePlace) -> String {
-    let backups = |count: u32| if count == 1 { "1 backup".to_owned() } else { format!("{count} backups") };
     let repository_is_full =
         place.running_in_repository_max.filter(|max| place.running_in_repository >= *max);
     let runs = match repository_is_full {
-        Some(max) => format!("{} into {} run at once at most", backups(max), place.repository),
-        None => format!("{} of {} that may run at once do", place.running, backups(place.running_max)),
+        Some(1) => format!("1 backup into {} runs at once at most", place.repository),
+        Some(max) => format!("{max} backups into {} run at once at most", place.repository),
+        None => format!("{} of {} backups that may run at once do", place.running, place.running_max),
     };
     match place.ahead {
         0 => format!("{runs}, and it is next"),
