@@ -204,3 +204,94 @@ async fn watch_tells_events_and_finds_a_daemon_that_was_started_again() {
         .collect();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
 }
+
+/// A certificate for loopback, and its key, in these files.
+fn write_certificate(home: &DaemonHome) -> Vec<u8> {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into(), "localhost".into()]).unwrap();
+    std::fs::write(home.path("certificate.pem"), made.cert.pem()).unwrap();
+    std::fs::write(home.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    made.cert.der().to_vec()
+}
+
+/// What a client is shown at this address.
+fn shown_certificate(address: &str) -> Vec<u8> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let roots = rustls::RootCertStore::empty();
+    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let seen = std::sync::Arc::new(Seen::default());
+    config.dangerous().set_certificate_verifier(seen.clone());
+    let name = "localhost".try_into().unwrap();
+    let mut connection = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream).unwrap();
+    }
+    connection.peer_certificates().unwrap()[0].to_vec()
+}
+
+/// Takes any certificate: what is looked at is which one is shown.
+#[derive(Debug, Default)]
+struct Seen;
+
+impl rustls::client::danger::ServerCertVerifier for Seen {
+    fn verify_server_cert(
+        &self,
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &[rustls::pki_types::CertificateDer<'_>],
+        _: &rustls::pki_types::ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[test]
+fn with_a_certificate_it_speaks_tls_and_shows_a_renewed_one_without_a_restart() {
+    let home = DaemonHome::new();
+    let first = write_certificate(&home);
+    let path = |name: &str| home.path(name).display().to_string();
+    home.configure(&format!(
+        "[daemon]\ntls_certificate = {:?}\ntls_key = {:?}\n",
+        path("certificate.pem"),
+        path("key.pem")
+    ));
+    let daemon = home.start();
+    assert!(daemon.url.starts_with("https://"), "{}", daemon.url);
+    let status = || home.command("status").output().unwrap();
+    assert!(status().status.success(), "{}", transcript(&status()));
+    assert!(shown_certificate(daemon.address()) == first);
+    // One that cannot be read leaves the old one.
+    std::fs::write(home.path("certificate.pem"), "half a certif").unwrap();
+    daemon.running.signal(Signal::HUP);
+    wait_for("the complaint", || {
+        daemon.running.stderr().contains("the old certificate is shown").then_some(())
+    });
+    assert!(shown_certificate(daemon.address()) == first);
+    let second = write_certificate(&home);
+    daemon.running.signal(Signal::HUP);
+    wait_for("the renewed certificate", || (shown_certificate(daemon.address()) == second).then_some(()));
+    assert!(status().status.success(), "{}", transcript(&status()));
+}

@@ -16,7 +16,7 @@ pub const COMMAND_BYTES_MAX: usize = 1024 * 1024;
 /// Carries a command out. Without an `id` it is a new one.
 ///
 /// # Errors
-/// An unknown name, fields that are not the command's, or what it was refused with.
+/// An unknown name, fields that are not the command's, an `id` that was another command's, or what it was refused with.
 pub async fn perform(
     handle: &Handle,
     name: &str,
@@ -25,7 +25,13 @@ pub async fn perform(
 ) -> Result<Reply, DoorError> {
     let command = read_command(name, body)?;
     let id = id.unwrap_or_else(|| CommandId(Uuid::now_v7()));
-    Ok(handle.ask_as(id, command).await?)
+    let reply = handle.ask_as(id, command).await?;
+    if reply.name() == name {
+        return Ok(reply);
+    }
+    let message = format!("command {id} was {} and is answered; it cannot be {name} too", reply.name());
+    Err(DoorError { code: "command-id-used", ..DoorError::new(Kind::State, message) }
+        .hint("give each command an id of its own, and the same only to the same command"))
 }
 
 /// Reads a command of this name from its fields; no body at all is no fields.

@@ -67,7 +67,7 @@ mod tests {
         for (name, expected) in [
             ("a.txt", "attachment; filename=\"a.txt\"; filename*=UTF-8''a.txt"),
             ("ü.txt", "attachment; filename=\"_.txt\"; filename*=UTF-8''%C3%BC.txt"),
-            ("a\"; x=\"y", "attachment; filename=\"a_; x=_y\"; filename*=UTF-8''a%22%3B%20x%3D%22y"),
+            ("a\"; x=\"y", "attachment; filename=\"a_; x=_y\"; filename*=UTF-8''a%22%3B%20x=%22y"),
             ("a\r\nx: y", "attachment; filename=\"a__x: y\"; filename*=UTF-8''a%0D%0Ax%3A%20y"),
         ] {
             assert_eq!(disposition(name).to_string(), expected);
