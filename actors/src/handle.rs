@@ -16,9 +16,10 @@ use crate::journal::{Damage, Journal, JournalError};
 use crate::manager::{Ask, GetItemStanding, ManagerActor};
 use crate::questions::explanation::{Facts, OUTCOMES_LOOKED_AT, TASKS_LOOKED_AT, explain};
 use crate::questions::{FileDownload, Questions};
+use crate::reconfiguration::{Reconfiguration, ReconfigureError, Reconfigured};
 use crate::runner::{RepositoryQuestion, WantedFile};
 use crate::scheduler::{GetItem, SchedulerActor};
-use crate::setup::ask_journal;
+use crate::setup::{Setup, ask_journal};
 use crate::subscription::{Subscription, Told};
 use crate::supervision::{Guardian, Stable, Straggler, Unreachable, Watched};
 use crate::task::{TaskActor, WorkerId};
@@ -61,8 +62,11 @@ pub(crate) struct Running {
     guardian: Mutex<Option<Guardian>>,
     /// Held while it shuts down.
     shutting_down: tokio::sync::Mutex<()>,
+    /// Held while it takes on a new configuration.
+    reconfiguring: tokio::sync::Mutex<()>,
     workers: Watched<WorkerId, TaskActor>,
     questions: Questions,
+    setup: Arc<Setup>,
 }
 
 impl Running {
@@ -71,13 +75,16 @@ impl Running {
         guardian: Guardian,
         workers: Watched<WorkerId, TaskActor>,
         questions: Questions,
+        setup: Arc<Setup>,
     ) -> Self {
         Self {
             journal: Mutex::new(Some(journal)),
             guardian: Mutex::new(Some(guardian)),
             shutting_down: tokio::sync::Mutex::new(()),
+            reconfiguring: tokio::sync::Mutex::new(()),
             workers,
             questions,
+            setup,
         }
     }
 }
@@ -233,6 +240,24 @@ impl Handle {
     /// Off an actix arbiter.
     pub fn recipient(&self) -> Recipient<Perform> {
         Door { handle: self.clone() }.start().recipient()
+    }
+
+    /// Takes on a new configuration, while everything runs on. Returns once all that follows from it is in the
+    /// journal. Several at once are taken on one after the other.
+    ///
+    /// # Errors
+    /// See [`ReconfigureError`].
+    pub async fn reconfigure(&self, new: Reconfiguration) -> Result<(), ReconfigureError> {
+        let _turn = self.running.reconfiguring.lock().await;
+        new.ensure_items()?;
+        self.running.setup.reconfigure(new);
+        let manager = self.manager.send(Reconfigured).await.map_err(AskError::from);
+        // Also if the manager cannot take it in: what is in the cell counts for both.
+        let scheduler = self.scheduler.send(Reconfigured).await.map_err(AskError::from);
+        for taken_in in [manager, scheduler] {
+            taken_in?.map_err(AskError::from)?;
+        }
+        Ok(())
     }
 
     /// What was found wrong at the start.

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use keepwell_messages::{ActorCrashed, ActorRef, ErrorClass, Event, Failure, ItemId, TaskKind};
+use keepwell_messages::{ActorCrashed, ActorRef, ErrorClass, Event, Failure, ItemId};
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::calendar::ensure_valid;
 use crate::handle::{Handle, Repairs, Running};
 use crate::hub::Hub;
 use crate::journal::{Batch, Committed, Found, ItemsFile, Journal, JournalError};
 use crate::manager::{ManagerActor, StartedManager, WORKERS_MAX};
 use crate::questions::Questions;
-use crate::schedule::Schedule;
+use crate::reconfiguration::{InvalidItem, Reconfiguration};
 use crate::scheduler::{SchedulerActor, StartedScheduler};
 use crate::settings::Settings;
 use crate::setup::Setup;
@@ -51,7 +50,8 @@ impl Keepwell {
     /// # Panics
     /// Off an actix arbiter.
     pub async fn start(settings: Settings) -> Result<Handle, StartError> {
-        ensure_items(&settings)?;
+        let configured = Reconfiguration::from(&settings);
+        configured.ensure_items().map_err(|InvalidItem { item, why }| StartError::Item { item, why })?;
         let folder = settings.data_folder.clone();
         let now = settings.clock.now().into();
         let opening = tokio::task::spawn_blocking(move || Journal::open(&folder, now)).await;
@@ -68,7 +68,7 @@ impl Keepwell {
         };
         let folder = settings.data_folder.clone();
         let (supervision, hub) = (settings.supervision, Hub::new());
-        let setup = setup(settings, hub.clone());
+        let setup = setup(settings, configured, hub.clone());
         let mut guardian = guardian(&setup, &journal);
         let post = Post::new(MANAGER, supervision);
         let workers = Watched::new(post.stable(), WORKERS_MAX);
@@ -81,7 +81,7 @@ impl Keepwell {
             manager.clone(),
         );
         let questions = Questions::new(setup.clone());
-        let running = Running::new(journal, guardian, workers, questions);
+        let running = Running::new(journal, guardian, workers, questions, setup);
         Ok(Handle::new(manager, scheduler, hub, folder, repairs, running))
     }
 }
@@ -89,28 +89,10 @@ impl Keepwell {
 const MANAGER: &str = "manager";
 const SCHEDULER: &str = "scheduler";
 
-/// The configuration's items are checked before anything is started: a person reads the error.
-fn ensure_items(settings: &Settings) -> Result<(), StartError> {
-    for item in &settings.items {
-        let wrong = |why: String| StartError::Item { item: item.id.clone(), why };
-        ensure_valid(item).map_err(|refusal| wrong(refusal.to_string()))?;
-        if let Some(schedule) = &item.schedule {
-            Schedule::parse(schedule).map_err(|error| wrong(error.to_string()))?;
-        }
-        settings.runner.accepts(&TaskKind::Backup(item.id.clone()), Some(item)).map_err(wrong)?;
-    }
-    Ok(())
-}
-
-fn setup(settings: Settings, hub: Hub) -> Arc<Setup> {
+fn setup(settings: Settings, configured: Reconfiguration, hub: Hub) -> Arc<Setup> {
     Arc::new(Setup {
-        runner: settings.runner,
-        items: settings.items,
+        configured: Mutex::new(Arc::new(configured)),
         only_item: settings.only_item,
-        limits: settings.limits,
-        retries: settings.retries,
-        hang_after: settings.hang_after,
-        timer_max: settings.timer_max,
         clock: settings.clock,
         task_ids: TaskIds::new(settings.randomness),
         faults: settings.faults,

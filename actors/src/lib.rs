@@ -18,6 +18,7 @@ mod keepwell;
 mod ledger;
 pub mod manager;
 mod questions;
+mod reconfiguration;
 pub mod retry;
 pub mod runner;
 pub mod schedule;
@@ -39,6 +40,7 @@ pub use questions::{
     DOWNLOADS_AT_ONCE_MAX, FileDownload, QUESTION_TIME_MAX, QUESTIONS_A_REPOSITORY_MAX,
     QUESTIONS_AT_ONCE_MAX, QUESTIONS_WAITING_MAX,
 };
+pub use reconfiguration::{InvalidItem, Reconfiguration, ReconfigureError};
 pub use settings::{HANG_AFTER, Settings};
 pub use subscription::{Subscription, Told};
 pub use task_ids::Randomness;

@@ -1,4 +1,5 @@
-//! What the three actors of one system have in common: none of it changes, and none of it is a task.
+//! What the three actors of one system have in common: none of it is a task, and none of it changes, but for one cell
+//! that only a reconfiguration replaces.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,15 +8,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use keepwell_engine::clock::Clock;
-use keepwell_messages::{Item, ItemId, TaskId};
+use keepwell_messages::{ItemId, TaskId};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::board::Limits;
 use crate::hub::Hub;
 use crate::journal::Journal;
-use crate::retry::RetryPolicy;
-use crate::runner::Runner;
+use crate::reconfiguration::Reconfiguration;
 use crate::schedule::ClockReading;
 use crate::supervision::Faults;
 use crate::task_ids::TaskIds;
@@ -25,13 +24,9 @@ pub(crate) const CLOCK_LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(crate) struct Setup {
-    pub(crate) runner: Arc<dyn Runner>,
-    pub(crate) items: Vec<Item>,
+    /// See [`Setup::configured`].
+    pub(crate) configured: Mutex<Arc<Reconfiguration>>,
     pub(crate) only_item: Option<ItemId>,
-    pub(crate) limits: Limits,
-    pub(crate) retries: RetryPolicy,
-    pub(crate) hang_after: Duration,
-    pub(crate) timer_max: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) task_ids: TaskIds,
     pub(crate) faults: Faults,
@@ -48,6 +43,16 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
+    /// What the configuration says now. Whoever decides several things that belong together asks once.
+    pub(crate) fn configured(&self) -> Arc<Reconfiguration> {
+        self.configured.lock().clone()
+    }
+
+    /// The configuration says something else from now on.
+    pub(crate) fn reconfigure(&self, new: Reconfiguration) {
+        *self.configured.lock() = Arc::new(new);
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now().into()
     }

@@ -7,6 +7,7 @@ use keepwell_messages::{
 };
 
 use super::{Board, BoardTask, Decision, Limits, NewTask, PAUSED_WORKERS_MAX, TASKS_MAX};
+use crate::retry::RetryPolicy;
 use crate::transition::Step;
 
 impl Board {
@@ -221,6 +222,15 @@ impl Board {
             board.limits.max_concurrent_tasks = count;
             decision.max_concurrent_tasks = Some(count);
         }))
+    }
+
+    /// The configuration says something else. What runs beyond smaller limits runs to its end; a retry that has its
+    /// time keeps it.
+    pub fn reconfigure(&mut self, policy: RetryPolicy, limits: Limits, now: DateTime<Utc>) -> Decision {
+        self.decide(now, |board, _| {
+            board.policy = policy;
+            board.limits = limits;
+        })
     }
 
     /// The one task that a command without an id means.

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::board::{Decision, NewTask};
 use crate::ledger::Ledger;
+use crate::reconfiguration::Reconfigured;
 use crate::supervision::{Answer, Owed};
 
 /// Far more than any path that a kernel takes.
@@ -140,6 +141,28 @@ impl Handler<CancelItem> for ManagerActor {
     }
 }
 
+impl Handler<Reconfigured> for ManagerActor {
+    type Result = Answer<Result<(), Refusal>>;
+
+    /// What is new counts from now on; tasks that run go on.
+    fn handle(&mut self, _: Reconfigured, context: &mut Context<Self>) -> Self::Result {
+        self.setup.faults.point("manager.reconfigured", context);
+        if let Some(refusal) = self.ledger.failed() {
+            return Answer::Now(Err(refusal));
+        }
+        let (owed, answer) = Owed::new();
+        let (retries, limits) = (self.setup.configured().retries, self.limits());
+        let decision = self.board.reconfigure(retries, limits, self.setup.now());
+        if decision == Decision::default() {
+            self.set_wake(context);
+            Ledger::after(self, context, Box::new(move |_, _, done| owed.give(done)));
+        } else {
+            self.carry_out(context, decision, Vec::new(), Box::new(move |_, _, done| owed.give(done)));
+        }
+        answer
+    }
+}
+
 impl Handler<ItemTasks> for ManagerActor {
     type Result = Answer<HashMap<keepwell_messages::ItemId, ItemTask>>;
 
@@ -249,6 +272,7 @@ impl ManagerActor {
             }
             Command::SetMaxConcurrentTasks(set) => {
                 let decision = self.board.set_max_concurrent_tasks(set.max_concurrent_tasks, now)?;
+                self.asked_max_concurrent_tasks = Some(set.max_concurrent_tasks);
                 Ok((decision, Reply::SetMaxConcurrentTasks(self.stats())))
             }
             _ => Err(Refusal::Invalid("this command is not the manager's".into())),
@@ -266,7 +290,7 @@ impl ManagerActor {
             return Err(Refusal::Invalid(why));
         }
         let kind = TaskKind::Restore(restore.clone());
-        self.setup.runner.accepts(&kind, None).map_err(Refusal::Invalid)?;
+        self.setup.configured().runner.accepts(&kind, None).map_err(Refusal::Invalid)?;
         let id = self.setup.task_ids.next(now);
         let repository = restore.repository;
         let new = NewTask { id, kind, trigger: Trigger::Manual, item: None, repository };

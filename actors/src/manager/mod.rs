@@ -24,7 +24,7 @@ pub use messages::{
     WorkerEnded, WorkerProgress, WorkerReached, WorkerSealed,
 };
 
-use crate::board::{Board, Decision};
+use crate::board::{Board, Decision, Limits};
 use crate::journal::Journal;
 use crate::ledger::{Keeper, Ledger};
 use crate::schedule::{ClockJump, ClockReading, jump_between, timer_for};
@@ -48,6 +48,8 @@ pub struct ManagerActor {
     stable: Stable<Self>,
     watched: Watched<WorkerId, TaskActor>,
     board: Board,
+    /// The number that a command set, which counts more than the configuration's.
+    asked_max_concurrent_tasks: Option<u32>,
     workers: BTreeMap<WorkerId, Addr<TaskActor>>,
     progress: HashMap<TaskId, keepwell_messages::Progress>,
     latest_ends: HashMap<ItemId, LatestEnd>,
@@ -83,13 +85,22 @@ impl Served {
 }
 
 impl ManagerActor {
+    /// How much may run at once, by the configuration and by command.
+    fn limits(&self) -> Limits {
+        let mut limits = self.setup.configured().limits.clone();
+        if let Some(max) = self.asked_max_concurrent_tasks {
+            limits.max_concurrent_tasks = max;
+        }
+        limits
+    }
+
     /// Sets the timer for the earliest retry.
     fn set_wake(&mut self, context: &mut Context<Self>) {
         if let Some(wake) = self.wake.take() {
             context.cancel_future(wake);
         }
         let Some(next) = self.board.next_wake() else { return };
-        let longest = self.setup.timer_max.min(CLOCK_LOOK_EVERY);
+        let longest = self.setup.configured().timer_max.min(CLOCK_LOOK_EVERY);
         let wait = timer_for(next, self.setup.now(), longest);
         self.wake = Some(context.run_later(wait, Self::tick));
     }

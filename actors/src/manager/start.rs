@@ -81,7 +81,8 @@ impl StartedManager {
         watched: Watched<WorkerId, TaskActor>,
     ) -> ManagerActor {
         let ledger = Ledger::new(journal.clone(), setup.hub.clone());
-        let board = Board::new(setup.retries, setup.limits.clone());
+        let configured = setup.configured();
+        let board = Board::new(configured.retries, configured.limits.clone());
         let looked_at_clock = setup.reading();
         let mut manager = ManagerActor {
             setup,
@@ -89,6 +90,7 @@ impl StartedManager {
             stable,
             watched,
             board,
+            asked_max_concurrent_tasks: None,
             workers: BTreeMap::new(),
             progress: HashMap::new(),
             latest_ends: HashMap::new(),
@@ -114,10 +116,7 @@ impl ManagerActor {
             kept.tasks.retain(|record| record.task.kind == only);
         }
         let now = self.setup.now();
-        let mut limits = self.setup.limits.clone();
-        if let Some(max) = kept.settings.max_concurrent_tasks {
-            limits.max_concurrent_tasks = max;
-        }
+        self.asked_max_concurrent_tasks = kept.settings.max_concurrent_tasks;
         let survive = survivors.iter().filter(|survivor| !survivor.cancelled).map(|survivor| survivor.worker);
         // A worker that lives comes after one of the same task that is dying.
         let live: HashMap<TaskId, Generation> =
@@ -127,8 +126,8 @@ impl ManagerActor {
         let first_generation = Generation(before * GENERATIONS + 1);
         let mut kept = kept_of(kept);
         kept.unstarted = self.unstarted(&kept.tasks);
-        let (board, decision) =
-            Board::restore(self.setup.retries, limits, kept, &live, first_generation, now);
+        let (retries, limits) = (self.setup.configured().retries, self.limits());
+        let (board, decision) = Board::restore(retries, limits, kept, &live, first_generation, now);
         self.board = board;
         self.workers = survivors.iter().map(|survivor| (survivor.worker, survivor.task.clone())).collect();
         self.served = Served { answers: HashMap::new(), order: VecDeque::new() };

@@ -73,7 +73,7 @@ impl Questions {
     }
 
     fn runner(&self) -> Arc<dyn Runner> {
-        self.setup.runner.clone()
+        self.setup.configured().runner.clone()
     }
 
     /// What is set up.

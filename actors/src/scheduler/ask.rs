@@ -236,7 +236,8 @@ impl SchedulerActor {
         let reply = match change.command {
             Command::SetItem(set) => {
                 let kind = TaskKind::Backup(set.item.id.clone());
-                self.setup.runner.accepts(&kind, Some(&set.item)).map_err(Refusal::Invalid)?;
+                let runner = self.setup.configured().runner.clone();
+                runner.accepts(&kind, Some(&set.item)).map_err(Refusal::Invalid)?;
                 let kept = self.calendar.set(set.item, ItemOwner::Journal, now)?.clone();
                 put_item(&mut batch, &kept);
                 Reply::SetItem(self.item_now(&kept, change.tasks))

@@ -73,6 +73,7 @@ impl SchedulerActor {
                     actor.to_ask.clear();
                     actor.refuse_waiting(&Refusal::Invalid(format!("what is due cannot be decided: {why}")));
                     actor.undecided.clear();
+                    actor.take_in_if_decided(context);
                 }
                 Err(why) => {
                     let why = Refusal::Invalid(format!("what is due is not decided yet: {why}"));
@@ -142,6 +143,7 @@ impl SchedulerActor {
             for change in undecided.remove().changes {
                 self.change_now(context, change);
             }
+            self.take_in_if_decided(context);
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::ledger::{AGAIN_AFTER, Keeper, Ledger};
 use crate::manager::ManagerActor;
 use crate::schedule::{ClockJump, ClockReading, jump_between, timer_for};
 use crate::setup::{CLOCK_LOOK_EVERY, Setup};
-use crate::supervision::{Retire, Stable};
+use crate::supervision::{Owed, Retire, Stable};
 
 pub use ask::GetItem;
 pub(crate) use start::StartedScheduler;
@@ -44,6 +44,8 @@ pub struct SchedulerActor {
     undecided: BTreeMap<ItemId, due::Undecided>,
     /// Commands that are being carried out, and who waits for the answer.
     in_flight: HashMap<CommandId, Vec<ask::Waiter>>,
+    /// Who waits until a new configuration is taken in: it is when no due time is undecided.
+    to_take_in: Vec<Owed<Result<(), Refusal>>>,
     looked_at_clock: ClockReading,
     wake: Option<SpawnHandle>,
     retiring: bool,
@@ -63,7 +65,7 @@ impl SchedulerActor {
             self.wake = Some(context.run_later(AGAIN_AFTER, Self::wake));
             return;
         }
-        let longest = self.setup.timer_max.min(CLOCK_LOOK_EVERY);
+        let longest = self.setup.configured().timer_max.min(CLOCK_LOOK_EVERY);
         let to_next = self.calendar.next_wake().map_or(longest, |next| timer_for(next, now, longest));
         self.wake = Some(context.run_later(to_next, Self::wake));
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use keepwell_messages::{ItemId, ItemOwner, Refusal};
 
 use super::SchedulerActor;
@@ -12,8 +12,9 @@ use crate::calendar::{Calendar, KeptItem};
 use crate::journal::{Batch, ItemRecord, Journal, JournalError, Write};
 use crate::ledger::{AGAIN_AFTER, Ledger};
 use crate::manager::{ItemTasks, ManagerActor};
+use crate::reconfiguration::Reconfigured;
 use crate::setup::{Setup, ask_journal};
-use crate::supervision::Stable;
+use crate::supervision::{Answer, Owed, Stable};
 
 /// Items that are written at once.
 const ITEMS_AT_ONCE: usize = 500;
@@ -61,6 +62,7 @@ impl StartedScheduler {
             held: None,
             undecided: BTreeMap::new(),
             in_flight: HashMap::new(),
+            to_take_in: Vec::new(),
             looked_at_clock,
             wake: None,
             retiring: false,
@@ -68,20 +70,57 @@ impl StartedScheduler {
     }
 }
 
+impl Handler<Reconfigured> for SchedulerActor {
+    type Result = Answer<Result<(), Refusal>>;
+
+    fn handle(&mut self, _: Reconfigured, context: &mut Context<Self>) -> Self::Result {
+        self.setup.faults.point("scheduler.reconfigured", context);
+        if self.retiring {
+            return Answer::Now(Err(Refusal::ShuttingDown));
+        }
+        // It is taken in when the journal is read again.
+        if let Some(refusal) = self.ledger.failed() {
+            return Answer::Now(Err(refusal));
+        }
+        let (owed, answer) = Owed::new();
+        self.to_take_in.push(owed);
+        self.take_in_if_decided(context);
+        answer
+    }
+}
+
 impl SchedulerActor {
     /// Takes in the configuration file's items, then deals with what is overdue.
     pub(super) fn begin(&mut self, context: &mut Context<Self>) {
         self.take_in_configuration(context);
+        self.answer_taken_in(context);
         self.disbelieve_the_future(context);
         self.deal_with_due(context);
         self.set_wake(context);
     }
 
+    /// Takes in a new configuration, unless a due time is undecided: its item must not change meanwhile.
+    pub(super) fn take_in_if_decided(&mut self, context: &mut Context<Self>) {
+        if self.to_take_in.is_empty() || !self.undecided.is_empty() || self.ledger.failed().is_some() {
+            return;
+        }
+        self.take_in_configuration(context);
+        self.answer_taken_in(context);
+        self.set_wake(context);
+    }
+
+    /// Answers once what was taken in is written.
+    fn answer_taken_in(&mut self, context: &mut Context<Self>) {
+        for owed in std::mem::take(&mut self.to_take_in) {
+            Ledger::after(self, context, Box::new(move |_, _, done| owed.give(done)));
+        }
+    }
+
     fn take_in_configuration(&mut self, context: &mut Context<Self>) {
         let now = self.setup.now();
-        let setup = self.setup.clone();
+        let (setup, configured) = (self.setup.clone(), self.setup.configured());
         let mut batch = Batch::new(now);
-        for item in &setup.items {
+        for item in &configured.items {
             let known = self.calendar.item(&item.id);
             if known.is_some_and(|kept| kept.owner == ItemOwner::ConfigurationFile && kept.item == *item) {
                 continue;
@@ -103,7 +142,7 @@ impl SchedulerActor {
         if setup.only_item.is_some() {
             return;
         }
-        let named: HashSet<&ItemId> = setup.items.iter().map(|item| &item.id).collect();
+        let named: HashSet<&ItemId> = configured.items.iter().map(|item| &item.id).collect();
         let known = self.calendar.items().map(|kept| kept.item.id.clone());
         let gone: Vec<ItemId> = known.filter(|id| !named.contains(id)).collect();
         for id in gone {

@@ -73,6 +73,8 @@ pub struct TaskActor {
     /// A value of progress is on its way to the manager; the next one goes after it.
     telling_progress: bool,
     pulse: Pulse,
+    /// As it was when the attempt began.
+    hang_after: Duration,
     /// A snapshot that may not be stored yet, and the worker that waits for that.
     sealing: Option<(String, Go)>,
     outcome: Option<AttemptOutcome>,
@@ -129,6 +131,7 @@ impl TaskActor {
         manager: Stable<ManagerActor>,
     ) -> Self {
         let working = Working::new(setup.fenced_workers.clone());
+        let hang_after = setup.configured().hang_after;
         Self {
             worker,
             attempt,
@@ -143,6 +146,7 @@ impl TaskActor {
             newest: None,
             telling_progress: false,
             pulse: Pulse { progress: None, at: Instant::now() },
+            hang_after,
             sealing: None,
             outcome: None,
             give_up: None,
@@ -219,7 +223,7 @@ impl TaskActor {
             return;
         }
         let still = self.pulse.at.elapsed();
-        if still >= self.setup.hang_after {
+        if still >= self.hang_after {
             self.fence(
                 format!("the worker showed no sign of work for {} minutes", still.as_secs() / 60),
                 context,
@@ -295,7 +299,7 @@ impl Handler<Execute> for TaskActor {
         self.setup.faults.point("task.execute", context);
         self.step(Step::Run)?;
         let reporter = Reporter::new(self.worker, context.address(), self.working.clone());
-        let runner = self.setup.runner.clone();
+        let runner = self.setup.configured().runner.clone();
         runner.start(self.attempt.clone(), self.control.clone(), Arc::new(reporter));
         self.pulse.at = Instant::now();
         context.run_interval(PULSE_EVERY, Self::look_for_signs_of_work);
