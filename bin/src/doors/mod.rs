@@ -1,6 +1,8 @@
 //! What all doors share: commands by their names, replies as plain fields, and refusals with a code, words, and
 //! what to do about them. Every door says the same of the same thing.
 
+#[cfg(test)]
+mod document;
 mod listening;
 mod perform;
 mod refused;
