@@ -5,6 +5,7 @@
 //! between processes, so enums use serde's default (external) tagging and no
 //! type uses `tag`, `untagged`, `flatten` or `skip`.
 
+mod answer;
 mod command;
 mod error_class;
 mod event;
@@ -17,6 +18,7 @@ mod query;
 mod schedule;
 mod task;
 
+pub use answer::{Answer, Failed, MESSAGE_VERSION};
 pub use command::*;
 pub use error_class::ErrorClass;
 pub use event::*;

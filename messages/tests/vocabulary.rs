@@ -117,6 +117,10 @@ fn extremes_survive() {
     survives(&Command::from(GetEvents { after: u64::MAX, limit: PAGE_MAX }));
     survives(&Reply::PerformBackup(TaskMade { task: TaskId(uuid::Uuid::nil()) }));
     survives(&Reply::GetActiveTasks(Tasks { tasks: Vec::new() }));
+    let failed = Failed { code: "invalid".into(), message: "no such zone".into(), hint: None };
+    for answer in [Err(failed), Ok(Reply::GetItems(Items { items: Vec::new() }))] {
+        survives::<Answer>(&answer);
+    }
     for actor in [ActorRef::Scheduler, ActorRef::Manager] {
         survives(&Event::ActorRestarted(actor));
     }
