@@ -1,4 +1,4 @@
-//! The servers that remote stores are tried on: programs of other projects, each started on a free loopback
+//! The servers that remote stores, and a broker, are tried on: programs of other projects, each started on a free loopback
 //! port for one test and gone with it, and two of our own where none is strict enough or none exists.
 //!
 //! A server answers by the time it is returned. It ends with its value, also if the test panics, and with
@@ -9,6 +9,7 @@ pub mod azurite;
 pub mod google;
 pub mod http;
 pub mod moto;
+pub mod nats;
 pub mod ports;
 pub mod process;
 pub mod rclone;
