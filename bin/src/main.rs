@@ -6,6 +6,7 @@
 //! password are made with modes of their own, restored files get theirs from the
 //! snapshot, and a command that gives the data is none of our business.
 
+mod broker;
 mod cli;
 mod client;
 mod configuration;

@@ -20,6 +20,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
+use crate::broker::Broker;
+use crate::configuration::BrokerSettings;
 use crate::doors::Listening;
 use crate::exit::{Ended, Ending, Failure, start_failure};
 use crate::http::{Certificate, HttpDoor, Token};
@@ -43,6 +45,8 @@ pub struct Daemon {
     pub address: SocketAddr,
     /// The HTTP door.
     pub door: HttpDoor,
+    /// The broker that it speaks to, if any.
+    pub broker: Option<BrokerSettings>,
     /// Cancelled by the first signal that ends the process.
     pub control: Control,
 }
@@ -57,7 +61,8 @@ impl Daemon {
             actix_rt::spawn(log::narrate(listening));
         }
         let certificate = self.door.certificate.clone();
-        let (server, stop) = self.door.open(handle.clone())?;
+        let broker = self.broker.map(|settings| Broker::open(&handle, settings, &self.data_folder));
+        let (server, stop) = self.door.open(handle.clone(), broker.as_ref().map(Broker::state))?;
         let mut serving = actix_rt::spawn(server);
         let url = url(self.address, certificate.is_some());
         let announcement = Announcement {
@@ -107,7 +112,12 @@ impl Daemon {
                 warn!("the actors did not end within {} s; the process ends", SHUTDOWN_WITHIN.as_secs())
             }
         }
-        stop.stop(true).await;
+        let close_broker = async {
+            if let Some(broker) = broker {
+                broker.stop().await;
+            }
+        };
+        futures::join!(stop.stop(true), close_broker);
         Announcement::remove(&self.data_folder);
         info!("keepwell has stopped");
         ended

@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use tokio::time::timeout;
 
 use super::events::Listeners;
+use crate::broker::{BrokerState, SharedState};
 use crate::doors::DoorError;
 
 /// Who asks whether we are ready does not wait longer.
@@ -45,6 +46,17 @@ impl Measures {
             gauge!("keepwell_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         });
     }
+
+    fn set_broker(&self, state: &BrokerState) {
+        let BrokerState { connected, last_acked, behind, last_error } = state;
+        let as_gauge = |is_so: bool| f64::from(u8::from(is_so));
+        metrics::with_local_recorder(&*self.0, || {
+            gauge!("keepwell_broker_connected").set(as_gauge(*connected));
+            gauge!("keepwell_broker_in_trouble").set(as_gauge(last_error.is_some()));
+            gauge!("keepwell_broker_last_event").set(as_float(*last_acked));
+            gauge!("keepwell_broker_events_behind").set(as_float(*behind));
+        });
+    }
 }
 
 /// It lives.
@@ -52,12 +64,21 @@ pub async fn lives() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("alive\n")
 }
 
-/// Its actors answer.
-pub async fn ready(handle: web::Data<Handle>) -> HttpResponse {
+/// Its actors answer. A broker that is away keeps nobody from backing up, and is told beside it.
+pub async fn ready(handle: web::Data<Handle>, broker: web::Data<Option<SharedState>>) -> HttpResponse {
     let asked =
         async { handle.ask(GetTaskManagerStats {}).await.is_ok() && handle.ask(GetItems {}).await.is_ok() };
     match timeout(READY_WITHIN, asked).await {
-        Ok(true) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
+        Ok(true) => {
+            let broker = broker.as_ref().as_ref().map_or("", |broker| match broker.now() {
+                BrokerState { connected: false, .. } => "broker: not connected\n",
+                BrokerState { last_error: Some(_), .. } => {
+                    "broker: connected, and in trouble; the log says why\n"
+                }
+                BrokerState { .. } => "broker: connected\n",
+            });
+            HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(format!("ready\n{broker}"))
+        }
         Ok(false) | Err(_) => {
             HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body("not ready\n")
         }
@@ -69,6 +90,7 @@ pub async fn metrics(
     handle: web::Data<Handle>,
     measures: web::Data<Measures>,
     listeners: web::Data<Listeners>,
+    broker: web::Data<Option<SharedState>>,
 ) -> Result<HttpResponse, DoorError> {
     let asked = async {
         let stats = handle.ask(GetTaskManagerStats {}).await?;
@@ -76,6 +98,9 @@ pub async fn metrics(
     };
     let (stats, items) = asked.await?;
     measures.set(&stats, &items, listeners.count());
+    if let Some(broker) = broker.as_ref() {
+        measures.set_broker(&broker.now());
+    }
     let text = measures.0.handle().render();
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }

@@ -29,6 +29,7 @@ use keepwell_actors::Handle;
 use self::events::Listeners;
 use self::gate::Gate;
 use self::health::Measures;
+use crate::broker::SharedState;
 use crate::doors::{DoorError, Kind};
 use crate::exit::Failure;
 
@@ -83,12 +84,18 @@ impl HttpDoor {
         })
     }
 
-    /// Opens it. It serves as long as the server is polled, and is stopped by its handle.
-    pub fn open(self, handle: Handle) -> Result<(Server, ServerHandle), Failure> {
+    /// Opens it. It serves as long as the server is polled, and is stopped by its handle. How the `broker` is doing is
+    /// part of how the daemon is doing.
+    pub fn open(
+        self,
+        handle: Handle,
+        broker: Option<SharedState>,
+    ) -> Result<(Server, ServerHandle), Failure> {
         let failed = |error: std::io::Error| Failure::usage(format!("the daemon cannot serve: {error}"));
         let gate = web::Data::from(Gate::new(self.token, &self.names));
         let (handle, listeners) = (web::Data::new(handle), web::Data::new(Listeners::default()));
         let measures = web::Data::new(Measures::default());
+        let broker = web::Data::new(broker);
         let certificate = self.certificate;
         let server = HttpServer::new(move || {
             let counted = measures.clone();
@@ -97,6 +104,7 @@ impl HttpDoor {
                 .app_data(handle.clone())
                 .app_data(listeners.clone())
                 .app_data(measures.clone())
+                .app_data(broker.clone())
                 .app_data(web::QueryConfig::default().error_handler(|error, _| {
                     DoorError::new(Kind::BadBody, format!("the address cannot be read: {error}")).into()
                 }))

@@ -70,6 +70,7 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
         data_folder,
         address,
         door,
+        broker: configuration.broker.clone(),
         control: context.control.clone(),
     };
     actix_rt::System::new().block_on(daemon.serve(async |_| {}))
