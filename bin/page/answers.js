@@ -1,6 +1,6 @@
 // What stands around answers: that one is on its way, why there is none, how much of it is shown, and of what.
 
-import { el } from './dom.js';
+import { el, marked } from './dom.js';
 import { icon } from './icons.js';
 import { sentence } from './notices.js';
 import { count } from './quantities.js';
@@ -13,7 +13,7 @@ export function waiting() {
 /** What is shown instead of an answer. */
 export function refused(refusal) {
   return el('div', { class: 'refusal', 'data-key': 'refusal', role: 'alert' }, icon('failed', 'is-failed'),
-    el('div', {}, el('p', {}, sentence(refusal.message)), refusal.hint && el('p', { class: 'quiet' }, sentence(refusal.hint)),
+    el('div', {}, el('p', {}, marked(sentence(refusal.message))), refusal.hint && el('p', { class: 'quiet' }, marked(sentence(refusal.hint))),
       el('button', { type: 'button', 'data-action': 'again' }, 'Ask again')));
 }
 

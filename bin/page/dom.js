@@ -43,6 +43,11 @@ function choose(element, wanted) {
   }
 }
 
+/** A text whose parts between backticks are code. */
+export function marked(text) {
+  return text.split('`').map((part, index) => (index % 2 ? el('code', {}, part) : part));
+}
+
 /** Brings the children of `parent` to look like these. Those with the same `data-key` are the same. */
 export function show(parent, ...children) {
   const keyed = new Map();

@@ -3,7 +3,7 @@
 import { command } from './api.js';
 import { refused, waiting } from './answers.js';
 import { relative } from './clock.js';
-import { el } from './dom.js';
+import { el, marked } from './dom.js';
 import { sentence } from './notices.js';
 import { instant } from './quantities.js';
 import { Question } from './question.js';
@@ -26,6 +26,6 @@ export function explanation(item, state) {
 
 function entry({ at, text, advice }, zone) {
   return el('li', { class: 'reason' },
-    el('p', {}, el('span', { class: 'when' }, at ? [relative(at, zone), el('span', { class: 'quiet' }, ` · ${instant(at, zone)}`)] : 'Now'), ' ', sentence(text)),
-    advice && el('p', { class: 'quiet' }, sentence(advice)));
+    el('p', {}, el('span', { class: 'when' }, at ? [relative(at, zone), el('span', { class: 'quiet' }, ` · ${instant(at, zone)}`)] : 'Now'), ' ', marked(sentence(text))),
+    advice && el('p', { class: 'quiet' }, marked(sentence(advice))));
 }

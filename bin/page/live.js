@@ -6,21 +6,22 @@ import { setTime } from './clock.js';
 import { announce } from './notices.js';
 import { STATUS_WORDS, endWords, titleOf } from './outcomes.js';
 import {
-  ENDED_KEPT, NOTHING_KNOWN, withEvent, withLoaded, withProgress, withTask, withoutWants,
+  ENDED_KEPT, NOTHING_KNOWN, isWanting, withEvent, withLoaded, withProgress, withTask, withWants, withoutWants,
 } from './state.js';
 import { change, current } from './store.js';
 import { Stream } from './stream.js';
 
 /** What events bring with them is asked for together, not event by event. */
 const SETTLE_MS = 120;
-const LOAD_AGAIN_MS = 2_000;
+const ASK_AGAIN_MS = 2_000;
 
 let stream = null;
 /** What was told while all was asked for; null while everything is taken in as it comes. */
 let waiting = null;
 let loading = 0;
 let settling = null;
-let asked = 0;
+/** Which asking is the newest: its answer counts. */
+const newest = { stats: 0, items: 0, setup: 0 };
 
 /** Goes live; `askForLogin` is called when the daemon wants its token. */
 export function startLive(askForLogin) {
@@ -78,7 +79,7 @@ async function load(leave) {
       if (mine !== loading) return;
       if (refusal.needsLogin) return leave();
       change((state) => ({ ...state, trouble: refusal }));
-      await new Promise((resolve) => setTimeout(resolve, LOAD_AGAIN_MS));
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
       if (mine !== loading) return;
     }
   }
@@ -115,8 +116,7 @@ function takeNow(kind, value) {
   const before = current();
   change((state) => withEvent(state, value));
   tell(before, value.event);
-  const { wants } = current();
-  if (wants.stats || wants.items || wants.tasks.size) settling ??= setTimeout(settle, SETTLE_MS);
+  if (isWanting(current())) settling ??= setTimeout(settle, SETTLE_MS);
 }
 
 /** Outcomes are said aloud; progress is not. */
@@ -133,7 +133,6 @@ function tell(before, event) {
 async function settle() {
   settling = null;
   const { wants, tasks } = current();
-  const mine = ++asked;
   change(withoutWants);
   const unknown = [...wants.tasks].filter((id) => tasks.has(id));
   const single = unknown.map(async (id) => {
@@ -141,13 +140,25 @@ async function settle() {
     const task = await command('get-task', { task: id });
     change((state) => withTask(state, task, number));
   });
-  const counts = wants.stats ? command('get-task-manager-stats') : null;
-  const items = wants.items ? command('get-items') : null;
-  // What cannot be had now is had when the line is up again.
-  await Promise.allSettled([
+  const answers = await Promise.allSettled([
     ...single,
-    counts?.then((stats) => mine === asked && change((state) => ({ ...state, stats }))),
-    items?.then((answer) => change((state) => ({ ...state, items: answer.items }))),
+    wants.stats && askNewest('stats', 'get-task-manager-stats', (stats) => stats),
+    wants.items && askNewest('items', 'get-items', ({ items }) => items),
+    wants.setup && askNewest('setup', 'get-setup', (setup) => setup),
   ]);
-  if (current().wants.tasks.size) settling ??= setTimeout(settle, SETTLE_MS);
+  const isUnanswered = answers.some(({ reason }) => reason && isWorthAskingAgain(reason));
+  if (isUnanswered) change((state) => withWants(state, wants));
+  const next = isUnanswered ? ASK_AGAIN_MS : SETTLE_MS;
+  if (isWanting(current())) settling ??= setTimeout(settle, next);
+}
+
+async function askNewest(field, name, valueOf) {
+  const mine = ++newest[field];
+  const answer = await command(name);
+  if (mine === newest[field]) change((state) => ({ ...state, [field]: valueOf(answer) }));
+}
+
+// A task that is no longer known stays unknown; a daemon that is busy or away does not.
+function isWorthAskingAgain({ status }) {
+  return status === undefined || status === 0 || status === 429 || status >= 500;
 }

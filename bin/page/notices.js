@@ -1,6 +1,6 @@
 // What the page says by itself: a line that goes away, and the same to a screen reader.
 
-import { el } from './dom.js';
+import { el, marked } from './dom.js';
 import { icon } from './icons.js';
 
 const SHOWN_MS = 7_000;
@@ -15,7 +15,7 @@ export function announce(text) {
 /** Shows a line for a while; `kind` is a status. */
 export function notice(text, kind = 'completed', hint = null) {
   const place = document.getElementById('notices');
-  const words = el('div', {}, el('p', {}, text), hint && el('p', { class: 'quiet' }, hint));
+  const words = el('div', {}, el('p', {}, marked(text)), hint && el('p', { class: 'quiet' }, marked(hint)));
   const dismiss = el('button', { type: 'button', class: 'plain', 'aria-label': 'Dismiss' }, '×');
   const line = el('div', { class: `notice is-${kind}`, role: kind === 'failed' ? 'alert' : null }, icon(kind), words, dismiss);
   dismiss.addEventListener('click', () => line.remove());

@@ -26,8 +26,9 @@ export function number(value) {
   return NUMBER.format(value);
 }
 
-/** `4 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`: at most two units. */
+/** `<1 s`, `4 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`: at most two units. */
 export function span(seconds) {
+  if (seconds > 0 && seconds < 1) return '<1 s';
   const whole = Math.max(0, Math.round(seconds));
   const parts = [
     [Math.floor(whole / 86_400), 'd'],

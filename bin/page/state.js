@@ -23,7 +23,7 @@ export const NOTHING_KNOWN = Object.freeze({
   stats: null,
   items: [],
   setup: null,
-  wants: { stats: false, items: false, tasks: new Set() },
+  wants: { stats: false, items: false, setup: false, tasks: new Set() },
 });
 
 const NO_WANTS = NOTHING_KNOWN.wants;
@@ -64,7 +64,10 @@ export function withEvent(state, { number, at, event }) {
 
 function wanting(state, name) {
   const touchesItems = !['task-status-update', 'task-queued'].includes(name);
-  return { ...state, wants: { ...state.wants, stats: true, items: state.wants.items || touchesItems } };
+  const { wants } = state;
+  // A configuration that was read again changes items, and may change what they refer to.
+  const touchesSetup = name.startsWith('item-');
+  return { ...state, wants: { ...wants, stats: true, items: wants.items || touchesItems, setup: wants.setup || touchesSetup } };
 }
 
 const CHANGES = {
@@ -154,6 +157,23 @@ export function withTask(state, task, number) {
 /** With nothing left to ask for. */
 export function withoutWants(state) {
   return { ...state, wants: NO_WANTS };
+}
+
+/** With what was asked for in vain. */
+export function withWants(state, { stats, items, setup, tasks }) {
+  const { wants } = state;
+  const all = {
+    stats: wants.stats || stats,
+    items: wants.items || items,
+    setup: wants.setup || setup,
+    tasks: new Set([...wants.tasks, ...tasks]),
+  };
+  return { ...state, wants: all };
+}
+
+/** Whether there is anything to ask for. */
+export function isWanting({ wants }) {
+  return wants.stats || wants.items || wants.setup || wants.tasks.size > 0;
 }
 
 function asking(state, task) {

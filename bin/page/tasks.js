@@ -116,7 +116,7 @@ function meta({ task, shown }, status) {
   const isMoving = status === 'running' && !shown.paused;
   return el('ul', { class: 'meta' },
     isMoving && el('li', { class: 'rate' }, `${bytes(progress.bytes_per_second)}/s`),
-    isMoving && progress.seconds_left !== null && el('li', { class: 'left' }, `${span(progress.seconds_left)} left`),
+    isMoving && progress.seconds_left > 0 && el('li', { class: 'left' }, `${span(progress.seconds_left)} left`),
     of && el('li', {}, of),
     progress.bytes_stored > 0 && el('li', {}, `${bytes(progress.bytes_stored)} stored`),
     progress.errors > 0 && el('li', { class: 'is-failed' }, `${progress.errors} unreadable`),
