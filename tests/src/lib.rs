@@ -8,6 +8,7 @@
 
 pub mod awkward_tree;
 pub mod broker_scene;
+pub mod browser;
 pub mod compare;
 pub mod daemon;
 pub mod dying_runner;
@@ -18,6 +19,7 @@ pub mod firebird_jobs;
 pub mod firebird_server;
 pub mod mounting;
 pub mod observed_source;
+pub mod page_scene;
 pub mod process_counters;
 pub mod programs;
 pub mod random_data;
