@@ -74,6 +74,47 @@ async fn wait_until_completed(daemon: &Daemon) -> Value {
 }
 
 #[tokio::test]
+async fn sighup_reads_the_configuration_again_and_keeps_the_old_one_if_there_is_a_mistake() {
+    let home = slow_home("");
+    let daemon = home.start();
+    let task = running_task(&daemon).await;
+    let source = home.slow_source("drip", &home.path("enough"));
+    let names = async || -> Vec<String> {
+        let items = daemon.done("get-items", &json!({})).await["items"].clone();
+        let items = items.as_array().unwrap().iter().filter(|now| now["item"]["enabled"] == true);
+        items.map(|now| now["item"]["id"].as_str().unwrap().to_owned()).collect()
+    };
+    home.configure_with(
+        "max_concurrent_tasks = 7",
+        &format!("{source}[items.slow]\nsource = \"drip\"\n[items.added]\npaths = [\"/etc/hostname\"]\n"),
+    );
+    daemon.running.signal(Signal::HUP);
+    wait_for("the new configuration", || daemon.running.stderr().contains("was read again").then_some(()));
+    assert_eq!(names().await, ["added", "slow"]);
+    assert_eq!(daemon.done("get-task-manager-stats", &json!({})).await["max_concurrent_tasks"], 7);
+    // Three mistakes, each told with its place; nothing changes.
+    home.configure("[items.third]\npath = [\"/etc\"]\n[retry]\nmax_retries = \"many\"\n[items.fourth]\nsource = \"no\"\n");
+    daemon.running.signal(Signal::HUP);
+    wait_for("the complaint", || daemon.running.stderr().contains("the old one counts").then_some(()));
+    let log = daemon.running.stderr();
+    for words in ["keepwell.toml:", "did you mean paths?", "max_retries", "items.fourth"] {
+        assert!(log.contains(words), "{words:?} is not in {log}");
+    }
+    assert_eq!(names().await, ["added", "slow"]);
+    // One that is gone is disabled, and its task runs on.
+    home.configure(
+        "[items.added]\npaths = [\"/etc/hostname\"]\n[daemon]\nallowed_hosts = [\"backup.example.org\"]\n",
+    );
+    daemon.running.signal(Signal::HUP);
+    wait_for("the third configuration", || {
+        (daemon.running.stderr().matches("was read again").count() == 2).then_some(())
+    });
+    assert_eq!(names().await, ["added"]);
+    assert_eq!(daemon.done("get-task", &json!({"task": task})).await["state"], "running");
+    assert!(daemon.running.stderr().contains("[daemon] is another one"), "{}", daemon.running.stderr());
+}
+
+#[tokio::test]
 async fn a_second_daemon_is_told_the_process_of_the_first() {
     let home = DaemonHome::new();
     let daemon = home.start();

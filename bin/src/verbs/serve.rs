@@ -7,7 +7,9 @@ use std::sync::Arc;
 use clap::Args;
 use keepwell_actors::journal::Journal;
 use keepwell_actors::runner::EngineRunner;
+use keepwell_actors::{Handle, Reconfiguration, ReconfigureError};
 use keepwell_engine::job::Engine;
+use tracing::{error, info, warn};
 
 use crate::cli::Context;
 use crate::configuration::{Configuration, ConfigurationArguments, LogFormat, refuse_repository_options};
@@ -64,7 +66,7 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
     let address = door.listener.local_addr().map_err(|error| Failure::usage(error.to_string()))?;
     configuration.make_default_repository(context)?;
     let engine = Engine::new(repository_options(&context.global));
-    let runner = Arc::new(EngineRunner::new(engine, configuration.places(&context.global)?));
+    let runner = Arc::new(EngineRunner::new(engine.clone(), configuration.places(&context.global)?));
     let daemon = Daemon {
         settings: configuration.settings(&journal, runner),
         data_folder,
@@ -73,7 +75,54 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
         broker: configuration.broker.clone(),
         control: context.control.clone(),
     };
-    actix_rt::System::new().block_on(daemon.serve(async |_| {}))
+    let reread = async |handle: &Handle| reread(handle, arguments, &configuration, &engine, context).await;
+    actix_rt::System::new().block_on(daemon.serve(reread))
+}
+
+/// Reads the configuration again and has the running system take it on. With a mistake in it everything stays as
+/// it is.
+async fn reread(
+    handle: &Handle,
+    arguments: &Arguments,
+    at_start: &Configuration,
+    engine: &Engine,
+    context: &Context,
+) {
+    let kept = "the configuration was not read again; the old one counts";
+    let new = match arguments.configure().and_then(|new| Ok((new.places(&context.global)?, new))) {
+        Ok((places, new)) => (EngineRunner::new(engine.clone(), places), new),
+        Err(failure) => {
+            for line in failure.message().lines() {
+                error!("{line}");
+            }
+            return error!("{kept}");
+        }
+    };
+    let (runner, new) = new;
+    for (what, is_other) in [
+        ("data_folder", new.data_folder != at_start.data_folder),
+        ("[daemon]", new.daemon != at_start.daemon),
+        ("[broker]", new.broker != at_start.broker),
+    ] {
+        if is_other {
+            warn!(
+                "{what} is another one in the configuration now; it counts once the daemon is started again"
+            );
+        }
+    }
+    let reconfiguration = Reconfiguration {
+        runner: Arc::new(runner),
+        items: new.items,
+        limits: new.limits,
+        retries: new.retries,
+        hang_after: new.hang_after,
+        timer_max: new.timer_max,
+    };
+    match handle.reconfigure(reconfiguration).await {
+        Ok(()) => info!("the configuration was read again"),
+        Err(ReconfigureError::Item(why)) => error!("{why}; {kept}"),
+        Err(error @ ReconfigureError::NotTakenIn(_)) => error!("{error}"),
+    }
 }
 
 impl Arguments {
