@@ -248,6 +248,8 @@ fn an_actor_that_crashes_after_it_starts_again_with_the_new_one() {
     with_items(vec![item("docs", Some("daily 02:00")), item("mail", None)], async |system| {
         let limits = Limits { max_concurrent_tasks: 2, ..Limits::default() };
         let items = vec![item("docs", Some("daily 15:00"))];
+        // It has begun with the first one.
+        assert!(system.items().await.contains_key("mail"));
         // Also while it is being taken in.
         for point in ["manager.reconfigured", "scheduler.reconfigured"] {
             system.armed.arm(point);
