@@ -13,11 +13,23 @@ export class Refused extends Error {
   }
 }
 
+let onLoginNeeded = () => {};
+
+/** Who is told when the daemon does not know this browser any more. */
+export function whenLoginIsNeeded(tell) {
+  onLoginNeeded = tell;
+}
+
 /** Carries a command out and returns its reply's fields. The page's own id lets the daemon know a command again. */
 export async function command(name, fields = {}) {
   const headers = { 'content-type': 'application/json', 'idempotency-key': uuid() };
-  const reply = await post(`/api/v1/commands/${encodeURIComponent(name)}`, fields, headers);
-  return reply.json();
+  try {
+    const reply = await post(`/api/v1/commands/${encodeURIComponent(name)}`, fields, headers);
+    return await reply.json();
+  } catch (refusal) {
+    if (refusal.needsLogin) onLoginNeeded();
+    throw refusal;
+  }
 }
 
 /** Lets this browser in; the cookie that comes with the answer stays until `logout`. */

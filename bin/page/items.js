@@ -8,7 +8,7 @@ import { el, onActions, show } from './dom.js';
 import { editItem } from './editor.js';
 import { icon, statusIcon } from './icons.js';
 import { notice, noticeRefusal, sentence } from './notices.js';
-import { STATUS_WORDS, bytesIn, endWords, errorsIn } from './outcomes.js';
+import { STATUS_WORDS, bytesIn, endWords, withErrors } from './outcomes.js';
 import { bytes, instant } from './quantities.js';
 import { hashOf } from './routes.js';
 import { SPARKS_MAX, sparkline } from './sparkline.js';
@@ -100,7 +100,7 @@ function sourceWords(source) {
 function due({ item, next_due }, state) {
   if (!item.schedule) return el('p', { class: 'quiet' }, 'Only when asked');
   const zone = item.schedule.time_zone || state.setup.time_zone;
-  const spec = el('p', { class: 'quiet' }, el('span', { class: 'spec' }, item.schedule.spec), ' · ', el('span', { class: 'whole' }, zone));
+  const spec = el('p', { class: 'quiet spec-and-zone' }, el('span', { class: 'spec' }, item.schedule.spec), ' ', el('span', { class: 'whole' }, zone));
   if (!item.enabled) return [el('p', {}, 'Disabled'), spec];
   if (!next_due) return [el('p', {}, 'Never by itself'), spec];
   return [el('p', {}, relative(next_due, zone), ' ', el('span', { class: 'quiet whole' }, instant(next_due, zone))), spec];
@@ -114,9 +114,8 @@ function outcome({ latest, active_task }, state) {
   }
   if (!latest) return el('p', { class: 'quiet' }, 'Never ran');
   const status = 'failed' in latest.end ? 'failed' : 'cancelled' in latest.end ? 'cancelled' : 'completed';
-  const words = STATUS_WORDS[status] + (errorsIn(latest.end) ? ' with errors' : '');
   return [
-    el('p', { class: `outcome is-${status}` }, statusIcon(status), el('span', {}, words),
+    el('p', { class: `outcome is-${status}` }, statusIcon(status), el('span', {}, STATUS_WORDS[status], withErrors(latest.end)),
       el('span', { class: 'quiet' }, relative(latest.at, state.setup.time_zone))),
     status === 'failed' && el('p', { class: 'why clipped', title: endWords(latest.end) }, sentence(endWords(latest.end))),
   ];
@@ -133,7 +132,7 @@ function itemActions({ item, owner, active_task }) {
     el('button', { type: 'button', 'data-action': name, 'data-key': name, 'data-item': item.id, 'aria-label': `${words}: ${item.id}`, ...others }, words);
   const isOurs = owner === 'journal';
   return [
-    action('run', 'Run now', { disabled: active_task !== null }),
+    action('run', 'Run now', { disabled: active_task !== null, title: active_task !== null ? 'A task of it has not ended yet' : null }),
     isOurs && action('edit', 'Edit'),
     isOurs && item.schedule && action('enable', item.enabled ? 'Disable' : 'Enable', { 'data-enabled': String(!item.enabled) }),
     isOurs && action('remove', 'Remove'),

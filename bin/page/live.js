@@ -15,6 +15,9 @@ import { Stream } from './stream.js';
 const SETTLE_MS = 120;
 const ASK_AGAIN_MS = 2_000;
 
+/** A browser opens few connections to one place, and a page that nobody sees needs none. */
+const UNSEEN_MS_MAX = 60_000;
+
 let stream = null;
 /** What was told while all was asked for; null while everything is taken in as it comes. */
 let waiting = null;
@@ -37,8 +40,24 @@ export function startLive(askForLogin) {
     lost: (wait) => lost(wait),
     refused: leave,
   };
-  stream ??= new Stream(told, () => current().number);
+  if (!stream) {
+    stream = new Stream(told, () => current().number);
+    document.addEventListener('visibilitychange', restUnseen);
+  }
   stream.start();
+}
+
+let unseen = null;
+
+/** Lets go of the line when nobody has looked for a while; whoever looks again is told what happened meanwhile. */
+function restUnseen() {
+  clearTimeout(unseen);
+  if (current().isLoggedIn === false) return;
+  if (document.hidden) {
+    unseen = setTimeout(() => stream.stop(), UNSEEN_MS_MAX);
+  } else if (!stream.isUp) {
+    stream.start();
+  }
 }
 
 /** Lets go of the daemon and forgets what it told. */

@@ -1,5 +1,6 @@
 // How tasks end, in words, and what to do about it.
 
+import { el } from './dom.js';
 import { bytes, count } from './quantities.js';
 
 /** What a person reads of each status. */
@@ -60,6 +61,11 @@ export function endWords(end) {
 /** Entries that a task could not read or write. */
 export function errorsIn(end) {
   return end?.['backed-up']?.errors ?? end?.restored?.errors ?? 0;
+}
+
+/** What is added to a status if there were any. */
+export function withErrors(end) {
+  return errorsIn(end) > 0 && el('span', { class: 'is-troubled' }, ' with errors');
 }
 
 /** Bytes that a task's snapshot holds, or that it wrote back; null if it ended otherwise. */

@@ -1,6 +1,6 @@
 // Begins the page: the views, the way between them, and who may see them.
 
-import { logout } from './api.js';
+import { logout, whenLoginIsNeeded } from './api.js';
 import { startTicking } from './clock.js';
 import { el, show } from './dom.js';
 import { showHeader, startHeader } from './header.js';
@@ -53,6 +53,7 @@ function replaceStage(name, fill, view = null) {
 }
 
 function askForLogin() {
+  if (current().isLoggedIn === false) return;
   stage = null;
   stopLive();
   main.replaceChildren();
@@ -77,6 +78,7 @@ addEventListener('hashchange', () => {
   scrollTo(0, 0);
   repaint();
 });
+whenLoginIsNeeded(askForLogin);
 startHeader(header, signOut);
 onPaint(paint);
 startTicking();

@@ -80,6 +80,11 @@ export class Stream {
     }
   }
 
+  /** Whether it is kept up. */
+  get isUp() {
+    return this.#line !== null && !this.#line.signal.aborted;
+  }
+
   /** Lets go. */
   stop() {
     this.#line?.abort();

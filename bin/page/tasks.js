@@ -6,7 +6,7 @@ import { confirmed } from './dialog.js';
 import { el, onActions, show } from './dom.js';
 import { icon, statusIcon } from './icons.js';
 import { notice, noticeRefusal, sentence } from './notices.js';
-import { STATUS_WORDS, adviceFor, endWords, errorsIn, purposeOf, titleOf } from './outcomes.js';
+import { STATUS_WORDS, adviceFor, endWords, purposeOf, titleOf, withErrors } from './outcomes.js';
 import { bytes, instant, span } from './quantities.js';
 import { hashOf } from './routes.js';
 import { statusOf } from './state.js';
@@ -144,14 +144,13 @@ function endedRow(task, state) {
   const status = task.state;
   const failure = task.end?.failed;
   const item = task.kind.backup;
-  const hasErrors = errorsIn(task.end) > 0;
   const zone = zoneOf(state);
   return el('li', { class: `row ended is-${status}`, 'data-key': task.id, 'data-task': task.id, 'data-status': status, 'data-title': titleOf(task) },
     statusIcon(status),
     el('div', { class: 'row-body' },
       el('div', { class: 'row-head' },
         el('h3', {}, titleOf(task)),
-        el('span', { class: `status is-${status}` }, STATUS_WORDS[status], hasErrors && ' with errors'),
+        el('span', { class: `status is-${status}` }, STATUS_WORDS[status], withErrors(task.end)),
         el('span', { class: 'quiet' }, relative(task.changed, zone)),
       ),
       el('p', { class: failure ? 'why' : 'quiet' }, task.kind.restore && 'Restore: ', sentence(endWords(task.end))),

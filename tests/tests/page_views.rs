@@ -92,6 +92,12 @@ async fn a_snapshot_is_browsed_searched_compared_and_restored_to_the_byte() {
     }
     browser.see_words(".breadcrumb", "letters").await;
     browser.see_words(".entries", "a letter & more.txt").await;
+    let script = "const [done] = arguments; const link = [...document.querySelectorAll('a[download]')].find((link) => \
+                  link.download === 'a letter & more.txt'); \
+                  fetch(link.href).then(async (answer) => done([answer.headers.get('content-disposition'), await answer.text()]))";
+    let downloaded = browser.script_that_waits(script).await;
+    assert!(downloaded[0].as_str().unwrap().starts_with("attachment"), "{downloaded}");
+    assert_eq!(downloaded[1], "dear reader");
     browser.click(".folder .section-head [data-action=restore]").await;
     browser.fill("#restore-below", "back/part").await;
     browser.click(".restore [type=submit]").await;
@@ -169,7 +175,7 @@ async fn every_view_is_legible_named_and_within_a_phones_width_by_day_and_by_nig
     }
     scene.shows("attic", "retrying").await;
     scene.shows("drip", "running").await;
-    browser.see("[data-title=drip] .rate").await;
+    browser.see_words("[data-title=drip] .meta", "stored").await;
     let snapshots =
         daemon.done("get-snapshots", &json!({"repository": "main", "after": null, "limit": 9})).await;
     let [newer, older] = [0, 1].map(|index| snapshots["snapshots"][index]["id"].as_str().unwrap().to_owned());
