@@ -53,6 +53,10 @@ function list(times, zone) {
   if (!times.length) return el('p', { class: 'hint' }, 'This is never due.');
   return [
     el('p', { class: 'hint' }, times.length < SHOWN ? `Due ${times.length} more times:` : 'Due next:'),
-    el('ol', { class: 'due-times' }, times.map((time) => el('li', {}, el('time', { datetime: time }, instant(time, zone))))),
+    el(
+      'ol',
+      { class: 'due-times' },
+      times.map((time) => el('li', {}, el('time', { datetime: time }, instant(time, zone)))),
+    ),
   ];
 }

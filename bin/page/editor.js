@@ -13,7 +13,12 @@ export function editItem(now, state) {
   const taken = now ? [] : items.map(({ item }) => item.id);
   const fields = fieldsOf(now?.item ?? null, setup);
   return openDialog('editor', now ? `Edit ${now.item.id}` : 'New item', (close, dialog) => {
-    const form = el('form', { class: 'stack', novalidate: true, method: 'dialog' }, rows(fields, setup, now !== null), buttons());
+    const form = el(
+      'form',
+      { class: 'stack', novalidate: true, method: 'dialog' },
+      rows(fields, setup, now !== null),
+      buttons(),
+    );
     const preview = new DueTimesPreview(form.querySelector('.preview'), (message) => {
       const isZone = message !== null && /zone/i.test(message);
       tell(form, 'spec', isZone ? null : message);
@@ -61,7 +66,11 @@ async function save(form, fields, taken, isNew, close) {
   } catch (refusal) {
     const name = fieldOf(refusal.message, fields.id);
     const place = form.querySelector(`#${name}-error`) && form.elements[name] ? name : 'form';
-    tell(form, place, [sentence(refusal.message), refusal.hint && ` ${sentence(refusal.hint)}`].filter(Boolean).join('.'));
+    tell(
+      form,
+      place,
+      [sentence(refusal.message), refusal.hint && ` ${sentence(refusal.hint)}`].filter(Boolean).join('.'),
+    );
     form.elements[place]?.focus();
   }
   button.disabled = false;
@@ -86,55 +95,106 @@ function tell(form, name, message) {
 function rows(fields, setup, isKnown) {
   const sources = [
     ['files', 'Files and folders'],
-    ...setup.sources.map(({ name, kind }) => [`${kind === 'firebird' ? 'firebird' : 'named'}:${name}`, kind === 'firebird' ? `Firebird database ${name}` : `Source ${name}`]),
+    ...setup.sources.map(({ name, kind }) => [
+      `${kind === 'firebird' ? 'firebird' : 'named'}:${name}`,
+      kind === 'firebird' ? `Firebird database ${name}` : `Source ${name}`,
+    ]),
   ];
-  if (!sources.some(([value]) => value === fields.source)) sources.push([fields.source, fields.source.replace(':', ' ')]);
+  if (!sources.some(([value]) => value === fields.source))
+    sources.push([fields.source, fields.source.replace(':', ' ')]);
   const repositories = setup.repositories.map(({ name, location }) => [name, `${name} (${location})`]);
-  const zones = el('datalist', { id: 'zones' }, Intl.supportedValuesOf('timeZone').map((zone) => el('option', { value: zone })));
+  const zones = el(
+    'datalist',
+    { id: 'zones' },
+    Intl.supportedValuesOf('timeZone').map((zone) => el('option', { value: zone })),
+  );
   const pair = (...children) => el('div', { class: 'pair' }, children);
   const plain = { autocomplete: 'off', spellcheck: 'false' };
   return [
     pair(
       field('id', 'Name', el('input', { value: fields.id, maxlength: 128, disabled: isKnown, ...plain })),
-      field('repository', 'Repository', select(repositories, fields.repository))),
+      field('repository', 'Repository', select(repositories, fields.repository)),
+    ),
     field('source', 'Source', select(sources, fields.source)),
-    el('div', { class: 'pair only-files' },
-      field('paths', 'Paths', el('textarea', { rows: 3, placeholder: '/home/me/Documents', ...plain }, fields.paths),
-        'One a line, from / on. The daemon reads them as its own user.'),
-      field('excludes', 'Leave out', el('textarea', { rows: 3, placeholder: '*.tmp', ...plain }, fields.excludes), 'Patterns, one a line.')),
-    el('fieldset', { class: 'schedule' },
+    el(
+      'div',
+      { class: 'pair only-files' },
+      field(
+        'paths',
+        'Paths',
+        el('textarea', { rows: 3, placeholder: '/home/me/Documents', ...plain }, fields.paths),
+        'One a line, from / on. The daemon reads them as its own user.',
+      ),
+      field(
+        'excludes',
+        'Leave out',
+        el('textarea', { rows: 3, placeholder: '*.tmp', ...plain }, fields.excludes),
+        'Patterns, one a line.',
+      ),
+    ),
+    el(
+      'fieldset',
+      { class: 'schedule' },
       el('legend', {}, 'Schedule'),
       pair(
-        el('div', { class: 'stack' },
-          field('spec', 'When', el('input', { value: fields.spec, ...plain }),
-            '“daily 02:00”, “every 4h”, “weekly sun 03:30”, “monthly 1 04:00” or a cron line. Empty: only when asked.'),
+        el(
+          'div',
+          { class: 'stack' },
+          field(
+            'spec',
+            'When',
+            el('input', { value: fields.spec, ...plain }),
+            '“daily 02:00”, “every 4h”, “weekly sun 03:30”, “monthly 1 04:00” or a cron line. Empty: only when asked.',
+          ),
           field('time_zone', 'Time zone', el('input', { value: fields.time_zone, list: 'zones', ...plain })),
-          field('jitter', 'Starts within so many seconds', el('input', { value: fields.jitter, inputmode: 'numeric', placeholder: '0', ...plain }))),
-        el('div', { class: 'preview', 'aria-live': 'polite' }))),
+          field(
+            'jitter',
+            'Starts within so many seconds',
+            el('input', { value: fields.jitter, inputmode: 'numeric', placeholder: '0', ...plain }),
+          ),
+        ),
+        el('div', { class: 'preview', 'aria-live': 'polite' }),
+      ),
+    ),
     field('tags', 'Tags', el('input', { value: fields.tags, ...plain }), 'Separated by commas.'),
-    el('label', { class: 'check' }, el('input', { type: 'checkbox', name: 'enabled', checked: fields.enabled }), ' Runs by its schedule'),
+    el(
+      'label',
+      { class: 'check' },
+      el('input', { type: 'checkbox', name: 'enabled', checked: fields.enabled }),
+      ' Runs by its schedule',
+    ),
     el('p', { class: 'field-error', id: 'form-error', role: 'alert' }),
     zones,
   ];
 }
 
 function select(options, value) {
-  return el('select', { 'data-value': value }, options.map(([name, words]) => el('option', { value: name }, words)));
+  return el(
+    'select',
+    { 'data-value': value },
+    options.map(([name, words]) => el('option', { value: name }, words)),
+  );
 }
 
 function field(name, label, input, hint = null) {
   input.id = `field-${name}`;
   input.name = name;
   input.setAttribute('aria-describedby', [hint && `${name}-hint`, `${name}-error`].filter(Boolean).join(' '));
-  return el('div', { class: 'field' },
+  return el(
+    'div',
+    { class: 'field' },
     el('label', { for: input.id }, label),
     input,
     hint && el('p', { class: 'hint', id: `${name}-hint` }, hint),
-    el('p', { class: 'field-error', id: `${name}-error` }));
+    el('p', { class: 'field-error', id: `${name}-error` }),
+  );
 }
 
 function buttons() {
-  return el('div', { class: 'dialog-actions' },
+  return el(
+    'div',
+    { class: 'dialog-actions' },
     el('button', { type: 'button', 'data-cancel': true }, 'Cancel'),
-    el('button', { type: 'submit', class: 'primary' }, 'Save'));
+    el('button', { type: 'submit', class: 'primary' }, 'Save'),
+  );
 }

@@ -15,17 +15,47 @@ const question = new Question(repaint);
 export function explanation(item, state) {
   const now = state.items.find((each) => each.item.id === item);
   if (!now) return null;
-  const key = JSON.stringify([item, state.lastEnded, now.active_task, now.next_due, now.item, state.stats?.globally_paused]);
+  const key = JSON.stringify([
+    item,
+    state.lastEnded,
+    state.loads,
+    now.active_task,
+    now.next_due,
+    now.item,
+    state.stats?.globally_paused,
+  ]);
   question.ask(key, () => command('get-item-explanation', { item }), item);
-  return el('section', { class: 'explanation', 'data-key': 'explanation', 'aria-labelledby': 'explanation-title' },
+  return el(
+    'section',
+    { class: 'explanation', 'data-key': 'explanation', 'aria-labelledby': 'explanation-title' },
     el('h2', { id: 'explanation-title' }, 'Why did it run, or not?'),
-    question.refusal ? refused(question.refusal)
-      : question.answer ? el('ol', { class: 'reasons' }, question.answer.reasons.map((reason) => entry(reason, state.setup.time_zone)))
-        : waiting());
+    question.refusal
+      ? refused(question.refusal)
+      : question.answer
+        ? el(
+            'ol',
+            { class: 'reasons' },
+            question.answer.reasons.map((reason) => entry(reason, state.setup.time_zone)),
+          )
+        : waiting(),
+  );
 }
 
 function entry({ at, text, advice }, zone) {
-  return el('li', { class: 'reason' },
-    el('p', {}, el('span', { class: 'when' }, at ? [relative(at, zone), el('span', { class: 'quiet' }, ` · ${instant(at, zone)}`)] : 'Now'), ' ', marked(sentence(text))),
-    advice && el('p', { class: 'quiet' }, marked(sentence(advice))));
+  return el(
+    'li',
+    { class: 'reason' },
+    el(
+      'p',
+      {},
+      el(
+        'span',
+        { class: 'when' },
+        at ? [relative(at, zone), el('span', { class: 'quiet' }, ` · ${instant(at, zone)}`)] : 'Now',
+      ),
+      ' ',
+      marked(sentence(text)),
+    ),
+    advice && el('p', { class: 'quiet' }, marked(sentence(advice))),
+  );
 }

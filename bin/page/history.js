@@ -15,7 +15,12 @@ import { Question } from './question.js';
 import { go, hashOf } from './routes.js';
 import { repaint } from './store.js';
 
-export const HISTORY = { title: 'History', enter, show: showHistory };
+export const HISTORY = {
+  title: 'History',
+  enter,
+  sees: (state) => [state.items, state.setup, state.lastEnded, state.loads, state.stats?.globally_paused],
+  show: showHistory,
+};
 
 /** Tasks that are asked for at once, and how often for one sight. */
 const PAGE = 1000;
@@ -38,7 +43,9 @@ function enter(root) {
         return repaint();
       }
       const { item } = button.dataset;
-      command('perform-backup', { item }).then(() => notice(`${item} is being backed up.`, 'running')).catch(noticeRefusal);
+      command('perform-backup', { item })
+        .then(() => notice(`${item} is being backed up.`, 'running'))
+        .catch(noticeRefusal);
     },
   });
   onActions(root, { item: (select) => go(hashOf('history', [], { item: select.value })) }, 'change');
@@ -58,7 +65,8 @@ function enter(root) {
 
 function focusOn(cell) {
   if (!cell) return;
-  for (const other of cell.closest('.calendar').querySelectorAll('[data-day]')) other.tabIndex = other === cell ? 0 : -1;
+  for (const other of cell.closest('.calendar').querySelectorAll('[data-day]'))
+    other.tabIndex = other === cell ? 0 : -1;
   cell.focus();
 }
 
@@ -76,14 +84,25 @@ function showHistory(root, route, state) {
   const item = route.query.get('item');
   const zone = state.setup.time_zone;
   const first = firstMonth(monthsBefore(monthOf(dayOf(now(), zone)), back));
-  question.ask(JSON.stringify([item, first, state.lastEnded]), () => tasksSince(item, first, zone), item);
-  show(root,
+  question.ask(JSON.stringify([item, first, state.lastEnded, state.loads]), () => tasksSince(item, first, zone), item);
+  show(
+    root,
     el('h1', {}, 'History'),
-    el('div', { class: 'toolbar' },
-      el('div', { class: 'field inline' },
+    el(
+      'div',
+      { class: 'toolbar' },
+      el(
+        'div',
+        { class: 'field inline' },
         el('label', { for: 'history-item' }, 'Item'),
-        el('select', { id: 'history-item', 'data-on-change': 'item', 'data-value': item ?? '' },
-          el('option', { value: '' }, 'All items'), names(state, item).map((id) => el('option', { value: id }, id))))),
+        el(
+          'select',
+          { id: 'history-item', 'data-on-change': 'item', 'data-value': item ?? '' },
+          el('option', { value: '' }, 'All items'),
+          names(state, item).map((id) => el('option', { value: id }, id)),
+        ),
+      ),
+    ),
     item && explanation(item, state),
     question.refusal ? refused(question.refusal) : question.answer ? told(question.answer, item, zone) : waiting(),
   );
@@ -109,21 +128,34 @@ function names(state, item) {
 
 function told(tasks, item, zone) {
   if (!tasks.length) {
-    return el('div', { class: 'empty', 'data-key': 'none' }, icon('history', 'large'),
+    return el(
+      'div',
+      { class: 'empty', 'data-key': 'none' },
+      icon('history', 'large'),
       el('p', {}, el('strong', {}, item ? 'No task of it has ended yet.' : 'No task has ended yet.')),
-      el('p', {}, el('a', { href: '#/items' }, 'Run an item now'), ', and its outcome stands here.'));
+      el('p', {}, el('a', { href: '#/items' }, 'Run an item now'), ', and its outcome stands here.'),
+    );
   }
   const days = outcomesByDay(tasks, zone);
   const today = dayOf(now(), zone);
   const last = monthsBefore(monthOf(today), back);
   return [
-    el('section', { 'data-key': 'calendar', 'aria-labelledby': 'calendar-title' },
-      el('div', { class: 'section-head' },
+    el(
+      'section',
+      { 'data-key': 'calendar', 'aria-labelledby': 'calendar-title' },
+      el(
+        'div',
+        { class: 'section-head' },
         el('h2', { id: 'calendar-title' }, 'Outcomes by day'),
-        el('div', { class: 'action-row' },
+        el(
+          'div',
+          { class: 'action-row' },
           el('button', { type: 'button', 'data-action': 'earlier' }, 'Earlier'),
-          el('button', { type: 'button', 'data-action': 'later', disabled: back === 0 }, 'Later'))),
-      calendar(days, last, today, day)),
+          el('button', { type: 'button', 'data-action': 'later', disabled: back === 0 }, 'Later'),
+        ),
+      ),
+      calendar(days, last, today, day),
+    ),
     day && dayTasks(days.get(day)?.tasks ?? [], zone),
     chart(tasks, zone),
     failures(tasks, zone),
@@ -131,36 +163,94 @@ function told(tasks, item, zone) {
 }
 
 function dayTasks(tasks, zone) {
-  return el('section', { 'data-key': 'day', class: 'day', 'aria-live': 'polite' },
+  return el(
+    'section',
+    { 'data-key': 'day', class: 'day', 'aria-live': 'polite' },
     el('h2', {}, instant(`${day}T12:00:00Z`, 'UTC', 'day')),
-    tasks.length === 0 ? el('p', { class: 'quiet' }, 'No task ended on this day.')
-      : el('ul', { class: 'rows' }, tasks.map((task) => el('li', { class: `row ended is-${task.state}`, 'data-key': task.id },
-        statusIcon(task.state),
-        el('div', { class: 'row-body' },
-          el('div', { class: 'row-head' }, el('h3', {}, titleOf(task)),
-            el('span', { class: `status is-${task.state}` }, STATUS_WORDS[task.state], withErrors(task.end)),
-            el('span', { class: 'quiet' }, `${instant(task.changed, zone, 'clock')}, after ${span((new Date(task.changed) - new Date(task.created)) / 1000)}`)),
-          el('p', { class: 'quiet purpose' }, purposeOf(task, (due) => instant(due, zone))),
-          el('p', { class: 'quiet' }, sentence(endWords(task.end))))))));
+    tasks.length === 0
+      ? el('p', { class: 'quiet' }, 'No task ended on this day.')
+      : el(
+          'ul',
+          { class: 'rows' },
+          tasks.map((task) =>
+            el(
+              'li',
+              { class: `row ended is-${task.state}`, 'data-key': task.id },
+              statusIcon(task.state),
+              el(
+                'div',
+                { class: 'row-body' },
+                el(
+                  'div',
+                  { class: 'row-head' },
+                  el('h3', {}, titleOf(task)),
+                  el('span', { class: `status is-${task.state}` }, STATUS_WORDS[task.state], withErrors(task.end)),
+                  el(
+                    'span',
+                    { class: 'quiet' },
+                    `${instant(task.changed, zone, 'clock')}, after ${span((new Date(task.changed) - new Date(task.created)) / 1000)}`,
+                  ),
+                ),
+                el(
+                  'p',
+                  { class: 'quiet purpose' },
+                  purposeOf(task, (due) => instant(due, zone)),
+                ),
+                el('p', { class: 'quiet' }, sentence(endWords(task.end))),
+              ),
+            ),
+          ),
+        ),
+  );
 }
 
 function failures(tasks, zone) {
   const failed = tasks.filter((task) => task.end?.failed);
-  return el('section', { 'data-key': 'failures', 'aria-labelledby': 'failures-title' },
+  return el(
+    'section',
+    { 'data-key': 'failures', 'aria-labelledby': 'failures-title' },
     el('h2', { id: 'failures-title' }, 'Failures'),
-    failed.length === 0 ? el('p', { class: 'quiet' }, `None in the last ${count(tasks.length, 'task')}.`)
-      : el('ul', { class: 'rows' }, failed.slice(0, FAILURES_MAX).map((task) => failure(task, zone))),
-    failed.length > FAILURES_MAX && el('p', { class: 'quiet' }, `And ${failed.length - FAILURES_MAX} older ones: the calendar shows them.`));
+    failed.length === 0
+      ? el('p', { class: 'quiet' }, `None in the last ${count(tasks.length, 'task')}.`)
+      : el(
+          'ul',
+          { class: 'rows' },
+          failed.slice(0, FAILURES_MAX).map((task) => failure(task, zone)),
+        ),
+    failed.length > FAILURES_MAX &&
+      el('p', { class: 'quiet' }, `And ${failed.length - FAILURES_MAX} older ones: the calendar shows them.`),
+  );
 }
 
 function failure(task, zone) {
   const item = task.kind.backup;
-  return el('li', { class: 'row ended is-failed', 'data-key': task.id, 'data-failure': task.end.failed.class },
+  return el(
+    'li',
+    { class: 'row ended is-failed', 'data-key': task.id, 'data-failure': task.end.failed.class },
     statusIcon('failed'),
-    el('div', { class: 'row-body' },
-      el('div', { class: 'row-head' }, el('h3', {}, titleOf(task)), el('span', { class: 'chip' }, task.end.failed.class),
-        el('span', { class: 'quiet' }, relative(task.changed, zone), ` · ${instant(task.changed, zone)}`, task.attempt > 1 && ` · ${task.attempt} attempts`)),
+    el(
+      'div',
+      { class: 'row-body' },
+      el(
+        'div',
+        { class: 'row-head' },
+        el('h3', {}, titleOf(task)),
+        el('span', { class: 'chip' }, task.end.failed.class),
+        el(
+          'span',
+          { class: 'quiet' },
+          relative(task.changed, zone),
+          ` · ${instant(task.changed, zone)}`,
+          task.attempt > 1 && ` · ${task.attempt} attempts`,
+        ),
+      ),
       el('p', { class: 'why' }, sentence(task.end.failed.why)),
-      el('p', {}, el('strong', {}, 'What to do: '), adviceFor(task.end.failed))),
-    el('div', { class: 'row-actions' }, item !== undefined && el('button', { type: 'button', 'data-action': 'again', 'data-item': item }, 'Run again')));
+      el('p', {}, el('strong', {}, 'What to do: '), adviceFor(task.end.failed)),
+    ),
+    el(
+      'div',
+      { class: 'row-actions' },
+      item !== undefined && el('button', { type: 'button', 'data-action': 'again', 'data-item': item }, 'Run again'),
+    ),
+  );
 }

@@ -33,21 +33,28 @@ export function scheduleOf({ spec, time_zone, jitter }) {
 /** The item that the fields say. */
 export function itemOf(fields) {
   const [kind, ...name] = fields.source.split(':');
-  const source = kind === 'files'
-    ? { files: { paths: linesOf(fields.paths), excludes: linesOf(fields.excludes) } }
-    : { [kind]: name.join(':') };
+  const source =
+    kind === 'files'
+      ? { files: { paths: linesOf(fields.paths), excludes: linesOf(fields.excludes) } }
+      : { [kind]: name.join(':') };
   return {
     id: fields.id.trim(),
     source,
     repository: fields.repository,
     schedule: scheduleOf(fields),
     enabled: fields.enabled,
-    tags: fields.tags.split(',').map((tag) => tag.trim()).filter(Boolean),
+    tags: fields.tags
+      .split(',')
+      .map((tag) => tag.trim())
+      .filter(Boolean),
   };
 }
 
 function linesOf(text) {
-  return text.split('\n').map((line) => line.trim()).filter(Boolean);
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
 }
 
 /** What can be seen to be missing before anybody is asked: messages by field. */

@@ -15,13 +15,21 @@ import { SPARKS_MAX, sparkline } from './sparkline.js';
 import { statusOf } from './state.js';
 import { current, repaint } from './store.js';
 
-export const ITEMS = { title: 'Items', enter, show: showItems };
+export const ITEMS = {
+  title: 'Items',
+  enter,
+  sees: (state) => [state.items, state.setup, statuses(state)],
+  show: showItems,
+};
 
 /** Histories that are asked for at once. */
 const ASKED_AT_ONCE = 4;
+/** Answers to hundreds of items are shown together. */
+const SHOWN_EVERY_MS = 200;
 /** Each item's last tasks, and the task that they were asked for after. */
 const histories = new Map();
 let asking = 0;
+let soon = null;
 
 function enter(root) {
   const item = (button) => current().items.find((each) => each.item.id === button.dataset.item);
@@ -49,45 +57,88 @@ function enter(root) {
   });
 }
 
+// Progress changes nothing here.
+function statuses({ tasks }) {
+  return [...tasks.values()].map(({ task }) => `${task.id} ${statusOf(task)}`).join();
+}
+
 function showItems(root, route, state) {
   askHistories(state.items);
-  show(root,
-    el('div', { class: 'section-head' },
+  show(
+    root,
+    el(
+      'div',
+      { class: 'section-head' },
       el('h1', {}, 'Items'),
-      el('button', { type: 'button', class: 'primary', 'data-action': 'make', disabled: !state.setup.repositories.length }, 'New item')),
+      el(
+        'button',
+        { type: 'button', class: 'primary', 'data-action': 'make', disabled: !state.setup.repositories.length },
+        'New item',
+      ),
+    ),
     state.items.length === 0 ? noItems(state) : table(state),
   );
 }
 
 function noItems(state) {
-  return el('div', { class: 'empty', 'data-key': 'none' },
+  return el(
+    'div',
+    { class: 'empty', 'data-key': 'none' },
     icon('items', 'large'),
     el('p', {}, el('strong', {}, 'No item yet.')),
     state.setup.repositories.length
-      ? el('p', {}, 'An item says what is to be backed up, where to, and when. Make the first one here, or write it into the configuration file.')
-      : el('p', {}, 'Items need a repository to go to, and there is none yet. Add one to the configuration file, under ',
-        el('code', {}, '[repositories.NAME]'), ', and start the daemon again.'));
+      ? el(
+          'p',
+          {},
+          'An item says what is to be backed up, where to, and when. Make the first one here, or write it into the configuration file.',
+        )
+      : el(
+          'p',
+          {},
+          'Items need a repository to go to, and there is none yet. Add one to the configuration file, under ',
+          el('code', {}, '[repositories.NAME]'),
+          ', and start the daemon again.',
+        ),
+  );
 }
 
 function table(state) {
-  return el('table', { class: 'items', 'data-key': 'table' },
+  return el(
+    'table',
+    { class: 'items', 'data-key': 'table' },
     el('caption', { class: 'unseen' }, 'Items'),
     columns('Item', 'Next due', 'Last outcome', 'Size', 'Last 30', 'Actions'),
-    el('tbody', {}, state.items.map((each) => itemRow(each, state))));
+    el(
+      'tbody',
+      {},
+      state.items.map((each) => itemRow(each, state)),
+    ),
+  );
 }
 
 function itemRow(now, state) {
   const { item, owner } = now;
-  return el('tr', { 'data-key': item.id, 'data-item': item.id, class: item.enabled ? '' : 'is-disabled' },
-    el('th', { scope: 'row', class: 'name' },
+  return el(
+    'tr',
+    { 'data-key': item.id, 'data-item': item.id, class: item.enabled ? '' : 'is-disabled' },
+    el(
+      'th',
+      { scope: 'row', class: 'name' },
       el('a', { class: 'item-name', href: hashOf('history', [], { item: item.id }), title: 'Its history' }, item.id),
       el('p', { class: 'quiet' }, sourceWords(item.source), ' → ', item.repository),
-      owner === 'configuration-file' && el('p', { class: 'chip', title: 'Change it in the configuration file; this page only shows it.' }, 'Configuration file')),
+      owner === 'configuration-file' &&
+        el(
+          'p',
+          { class: 'chip', title: 'Change it in the configuration file; this page only shows it.' },
+          'Configuration file',
+        ),
+    ),
     el('td', { 'data-label': 'Next due' }, due(now, state)),
     el('td', { 'data-label': 'Last outcome' }, outcome(now, state)),
     el('td', { 'data-label': 'Size', class: 'figure-cell' }, size(item.id)),
     el('td', { 'data-label': 'Last 30', class: 'sparks' }, sparkline(histories.get(item.id)?.tasks ?? null, item.id)),
-    el('td', { class: 'actions' }, el('div', { class: 'action-row' }, itemActions(now, state))));
+    el('td', { class: 'actions' }, el('div', { class: 'action-row' }, itemActions(now, state))),
+  );
 }
 
 function sourceWords(source) {
@@ -100,24 +151,44 @@ function sourceWords(source) {
 function due({ item, next_due }, state) {
   if (!item.schedule) return el('p', { class: 'quiet' }, 'Only when asked');
   const zone = item.schedule.time_zone || state.setup.time_zone;
-  const spec = el('p', { class: 'quiet spec-and-zone' }, el('span', { class: 'spec' }, item.schedule.spec), ' ', el('span', { class: 'whole' }, zone));
+  const spec = el(
+    'p',
+    { class: 'quiet spec-and-zone' },
+    el('span', { class: 'spec' }, item.schedule.spec),
+    ' ',
+    el('span', { class: 'whole' }, zone),
+  );
   if (!item.enabled) return [el('p', {}, 'Disabled'), spec];
   if (!next_due) return [el('p', {}, 'Never by itself'), spec];
-  return [el('p', {}, relative(next_due, zone), ' ', el('span', { class: 'quiet whole' }, instant(next_due, zone))), spec];
+  return [
+    el('p', {}, relative(next_due, zone), ' ', el('span', { class: 'quiet whole' }, instant(next_due, zone))),
+    spec,
+  ];
 }
 
 function outcome({ latest, active_task }, state) {
   const active = active_task && state.tasks.get(active_task);
   if (active) {
     const status = statusOf(active.task);
-    return el('p', { class: `outcome is-${status}` }, statusIcon(status), el('a', { href: '#/tasks' }, STATUS_WORDS[status]));
+    return el(
+      'p',
+      { class: `outcome is-${status}` },
+      statusIcon(status),
+      el('a', { href: '#/tasks' }, STATUS_WORDS[status]),
+    );
   }
   if (!latest) return el('p', { class: 'quiet' }, 'Never ran');
   const status = 'failed' in latest.end ? 'failed' : 'cancelled' in latest.end ? 'cancelled' : 'completed';
   return [
-    el('p', { class: `outcome is-${status}` }, statusIcon(status), el('span', {}, STATUS_WORDS[status], withErrors(latest.end)),
-      el('span', { class: 'quiet' }, relative(latest.at, state.setup.time_zone))),
-    status === 'failed' && el('p', { class: 'why clipped', title: endWords(latest.end) }, sentence(endWords(latest.end))),
+    el(
+      'p',
+      { class: `outcome is-${status}` },
+      statusIcon(status),
+      el('span', {}, STATUS_WORDS[status], withErrors(latest.end)),
+      el('span', { class: 'quiet' }, relative(latest.at, state.setup.time_zone)),
+    ),
+    status === 'failed' &&
+      el('p', { class: 'why clipped', title: endWords(latest.end) }, sentence(endWords(latest.end))),
   ];
 }
 
@@ -129,30 +200,53 @@ function size(id) {
 
 function itemActions({ item, owner, active_task }) {
   const action = (name, words, others = {}) =>
-    el('button', { type: 'button', 'data-action': name, 'data-key': name, 'data-item': item.id, 'aria-label': `${words}: ${item.id}`, ...others }, words);
+    el(
+      'button',
+      {
+        type: 'button',
+        'data-action': name,
+        'data-key': name,
+        'data-item': item.id,
+        'aria-label': `${words}: ${item.id}`,
+        ...others,
+      },
+      words,
+    );
   const isOurs = owner === 'journal';
   return [
-    action('run', 'Run now', { disabled: active_task !== null, title: active_task !== null ? 'A task of it has not ended yet' : null }),
+    action('run', 'Run now', {
+      disabled: active_task !== null,
+      title: active_task !== null ? 'A task of it has not ended yet' : null,
+    }),
     isOurs && action('edit', 'Edit'),
-    isOurs && item.schedule && action('enable', item.enabled ? 'Disable' : 'Enable', { 'data-enabled': String(!item.enabled) }),
+    isOurs &&
+      item.schedule &&
+      action('enable', item.enabled ? 'Disable' : 'Enable', { 'data-enabled': String(!item.enabled) }),
     isOurs && action('remove', 'Remove'),
   ];
 }
 
-/** Asks for what is new since the item's last task ended, a few at a time. */
+function showHistories() {
+  soon = null;
+  repaint();
+}
+
+/** Asks for what is new since the item's last task ended, a few at a time; what failed, when items are known anew. */
 function askHistories(items) {
   for (const { item, latest } of items) {
     if (asking >= ASKED_AT_ONCE) return;
     const after = latest?.task ?? null;
-    if (histories.get(item.id)?.after === after) continue;
-    histories.set(item.id, { ...histories.get(item.id), after });
+    const known = histories.get(item.id);
+    if (known?.after === after && (!known.failedWith || known.failedWith === items)) continue;
+    histories.set(item.id, { ...known, after, failedWith: null });
     asking += 1;
     command('get-history', { item: item.id, limit: SPARKS_MAX })
-      .then(({ tasks }) => histories.set(item.id, { after, tasks }))
-      .catch(() => histories.delete(item.id))
+      .then(({ tasks }) => histories.set(item.id, { after, tasks, failedWith: null }))
+      .catch(() => histories.set(item.id, { ...known, after, failedWith: items }))
       .finally(() => {
         asking -= 1;
-        repaint();
+        askHistories(current().items);
+        soon ??= setTimeout(showHistories, SHOWN_EVERY_MS);
       });
   }
 }

@@ -6,7 +6,15 @@ import { setTime } from './clock.js';
 import { announce } from './notices.js';
 import { STATUS_WORDS, endWords, titleOf } from './outcomes.js';
 import {
-  ENDED_KEPT, NOTHING_KNOWN, isWanting, withEvent, withLoaded, withProgress, withTask, withWants, withoutWants,
+  ENDED_KEPT,
+  NOTHING_KNOWN,
+  isWanting,
+  withEvent,
+  withLoaded,
+  withProgress,
+  withTask,
+  withWants,
+  withoutWants,
 } from './state.js';
 import { change, current } from './store.js';
 import { Stream } from './stream.js';
@@ -145,7 +153,8 @@ function tell(before, event) {
   if (!entry) return;
   const title = titleOf(entry.task);
   if (told.end) announce(`${title}: ${STATUS_WORDS[current().ended[0]?.state] ?? 'ended'}. ${endWords(told.end)}`);
-  else if (name === 'task-retry') announce(`${title}: attempt ${told.retry.attempt} of ${told.retry.attempts_max} follows. ${told.retry.why}`);
+  else if (name === 'task-retry')
+    announce(`${title}: attempt ${told.retry.attempt} of ${told.retry.attempts_max} follows. ${told.retry.why}`);
   else if (name === 'task-paused') announce(`${title}: paused`);
 }
 

@@ -37,19 +37,36 @@ export function showLogin(main, entered) {
 function form() {
   const isWrong = refusal?.status === 401;
   const why = isWrong ? 'This is not the token.' : refusal && sentence(refusal.message);
-  return el('section', { class: 'login', 'data-key': 'login', 'aria-labelledby': 'login-title' },
+  return el(
+    'section',
+    { class: 'login', 'data-key': 'login', 'aria-labelledby': 'login-title' },
     el('img', { src: '/page/mark.svg', width: 56, height: 56, alt: '' }),
     el('h1', { id: 'login-title' }, 'Keepwell'),
-    el('form', { class: 'stack' },
-      el('div', { class: 'field' },
+    el(
+      'form',
+      { class: 'stack' },
+      el(
+        'div',
+        { class: 'field' },
         el('label', { for: 'token' }, 'Token'),
         el('input', {
-          id: 'token', name: 'token', type: 'password', required: true, autocomplete: 'current-password', spellcheck: 'false',
-          'aria-describedby': 'token-hint token-error', 'aria-invalid': refusal ? 'true' : null,
+          id: 'token',
+          name: 'token',
+          type: 'password',
+          required: true,
+          autocomplete: 'current-password',
+          spellcheck: 'false',
+          'aria-describedby': 'token-hint token-error',
+          'aria-invalid': refusal ? 'true' : null,
         }),
-        el('p', { class: 'hint', id: 'token-hint' },
-          'It stands in the file ', el('code', {}, 'token'), ' in the daemon’s data folder. ',
-          'This browser is remembered for 30 days.'),
+        el(
+          'p',
+          { class: 'hint', id: 'token-hint' },
+          'It stands in the file ',
+          el('code', {}, 'token'),
+          ' in the daemon’s data folder. ',
+          'This browser is remembered for 30 days.',
+        ),
         el('p', { class: 'field-error', id: 'token-error', role: 'alert' }, why),
       ),
       el('button', { type: 'submit', class: 'primary', disabled: isAsked }, isAsked ? 'Signing in…' : 'Sign in'),

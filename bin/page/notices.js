@@ -17,7 +17,13 @@ export function notice(text, kind = 'completed', hint = null) {
   const place = document.getElementById('notices');
   const words = el('div', {}, el('p', {}, marked(text)), hint && el('p', { class: 'quiet' }, marked(hint)));
   const dismiss = el('button', { type: 'button', class: 'plain', 'aria-label': 'Dismiss' }, '×');
-  const line = el('div', { class: `notice is-${kind}`, role: kind === 'failed' ? 'alert' : null }, icon(kind), words, dismiss);
+  const line = el(
+    'div',
+    { class: `notice is-${kind}`, role: kind === 'failed' ? 'alert' : null },
+    icon(kind),
+    words,
+    dismiss,
+  );
   dismiss.addEventListener('click', () => line.remove());
   place.append(line);
   while (place.children.length > NOTICES_MAX) place.firstChild.remove();

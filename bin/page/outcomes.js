@@ -16,9 +16,11 @@ export const STATUS_WORDS = {
 
 const ADVICE = {
   network: 'See whether this machine reaches the repository’s place; a backup that is due later tries again by itself.',
-  server: 'The place of the repository answered that it cannot serve; its operator knows more. Later backups try again.',
+  server:
+    'The place of the repository answered that it cannot serve; its operator knows more. Later backups try again.',
   source: 'See whether what is to be backed up is there, and whether the daemon’s user may read it.',
-  repository: 'Run “keepwell check” on the repository. If it is locked by a program that is gone, run “keepwell unlock”.',
+  repository:
+    'Run “keepwell check” on the repository. If it is locked by a program that is gone, run “keepwell unlock”.',
   credentials: 'Correct the repository’s password or credentials in the configuration file, then run it again.',
   space: 'Make room where the repository lies, or on this machine’s disk, then run it again.',
   settings: 'Change what is asked for: the reason names it.',

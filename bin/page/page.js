@@ -17,10 +17,12 @@ import { TASKS } from './tasks.js';
 const VIEWS = { tasks: TASKS, items: ITEMS, snapshots: SNAPSHOTS, history: HISTORY };
 const header = document.getElementById('header');
 const main = document.getElementById('main');
-/** The element of the view that is shown, and its name. */
+/** The element of the view that is shown. */
 let stage = null;
+/** What of the state the view has shown: as long as that is the same, it has nothing new to show. */
+let shown = [];
 
-function paint() {
+function paint(isWhole) {
   const state = current();
   const route = routeOf(location.hash);
   showHeader(header, state, route);
@@ -30,10 +32,23 @@ function paint() {
     return replaceStage('loading', (root) => show(root, el('p', { class: 'empty' }, loadingWords(state))));
   }
   if (!view) {
-    return replaceStage('nowhere', (root) => show(root, el('div', { class: 'empty' },
-      el('h1', {}, 'There is no such view'), el('p', {}, el('a', { href: '#/tasks' }, 'Go to the active tasks')))));
+    return replaceStage('nowhere', (root) =>
+      show(
+        root,
+        el(
+          'div',
+          { class: 'empty' },
+          el('h1', {}, 'There is no such view'),
+          el('p', {}, el('a', { href: '#/tasks' }, 'Go to the active tasks')),
+        ),
+      ),
+    );
   }
   document.title = `${view.title} · Keepwell`;
+  const seen = view.sees(state);
+  const isSame = stage?.dataset.stage === route.view && seen.every((value, index) => value === shown[index]);
+  if (isSame && !isWhole) return;
+  shown = seen;
   replaceStage(route.view, (root) => view.show(root, route, state), view);
 }
 

@@ -46,7 +46,8 @@ export function span(seconds) {
 export function distance(ms) {
   const seconds = Math.round(Math.abs(ms) / 1000);
   if (seconds < 5) return 'now';
-  const text = seconds < 3600 * 48 ? span(seconds).split(' ').slice(0, 2).join(' ') : `${Math.round(seconds / 86_400)} days`;
+  const text =
+    seconds < 3600 * 48 ? span(seconds).split(' ').slice(0, 2).join(' ') : `${Math.round(seconds / 86_400)} days`;
   return ms > 0 ? `in ${text}` : `${text} ago`;
 }
 
@@ -63,8 +64,14 @@ export function knownZone(zone) {
 const SHAPES = {
   instant: { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' },
   full: {
-    weekday: 'short', day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit',
-    second: '2-digit', timeZoneName: 'short',
+    weekday: 'short',
+    day: 'numeric',
+    month: 'short',
+    year: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    timeZoneName: 'short',
   },
   dated: { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' },
   clock: { hour: '2-digit', minute: '2-digit' },

@@ -10,10 +10,17 @@ import { go } from './routes.js';
 export function restore({ repository, snapshot, path, title }, setup) {
   return openDialog('restore', `Restore ${title}`, (close) => {
     if (!setup.restore_roots.length) return noRoots(close);
-    const form = el('form', { class: 'stack', method: 'dialog', novalidate: true }, rows(setup.restore_roots),
-      el('div', { class: 'dialog-actions' },
+    const form = el(
+      'form',
+      { class: 'stack', method: 'dialog', novalidate: true },
+      rows(setup.restore_roots),
+      el(
+        'div',
+        { class: 'dialog-actions' },
         el('button', { type: 'button', 'data-cancel': true }, 'Cancel'),
-        el('button', { type: 'submit', class: 'primary' }, 'Restore')));
+        el('button', { type: 'submit', class: 'primary' }, 'Restore'),
+      ),
+    );
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
       const button = form.querySelector('[type=submit]');
@@ -44,15 +51,41 @@ export function targetOf(root, below) {
 
 function rows(roots) {
   return [
-    el('div', { class: 'field' },
+    el(
+      'div',
+      { class: 'field' },
       el('label', { for: 'restore-root' }, 'Restore root'),
-      el('select', { id: 'restore-root', name: 'root' }, roots.map((root) => el('option', { value: root }, root)))),
-    el('div', { class: 'field' },
+      el(
+        'select',
+        { id: 'restore-root', name: 'root' },
+        roots.map((root) => el('option', { value: root }, root)),
+      ),
+    ),
+    el(
+      'div',
+      { class: 'field' },
       el('label', { for: 'restore-below' }, 'Folder below it'),
-      el('input', { id: 'restore-below', name: 'below', value: suggestion(new Date()), spellcheck: 'false', autocomplete: 'off', 'aria-describedby': 'restore-hint restore-error' }),
-      el('p', { class: 'hint', id: 'restore-hint' }, 'It is made if it is not there. Files in it that are right already are left as they are.'),
-      el('p', { class: 'field-error', id: 'restore-error', role: 'alert' })),
-    el('label', { class: 'check' }, el('input', { type: 'checkbox', name: 'verify', checked: true }), ' Read back and compare what was written'),
+      el('input', {
+        id: 'restore-below',
+        name: 'below',
+        value: suggestion(new Date()),
+        spellcheck: 'false',
+        autocomplete: 'off',
+        'aria-describedby': 'restore-hint restore-error',
+      }),
+      el(
+        'p',
+        { class: 'hint', id: 'restore-hint' },
+        'It is made if it is not there. Files in it that are right already are left as they are.',
+      ),
+      el('p', { class: 'field-error', id: 'restore-error', role: 'alert' }),
+    ),
+    el(
+      'label',
+      { class: 'check' },
+      el('input', { type: 'checkbox', name: 'verify', checked: true }),
+      ' Read back and compare what was written',
+    ),
   ];
 }
 
@@ -65,8 +98,15 @@ function noRoots(close) {
   const button = el('button', { type: 'button', class: 'primary' }, 'Close');
   button.addEventListener('click', () => close());
   return [
-    el('p', {}, 'The daemon may not write anywhere yet. Name folders below which it may in the configuration file, like ',
-      el('code', {}, 'restore_roots = ["/srv/restored"]'), ', or restore with ', el('code', {}, 'keepwell restore'), '.'),
+    el(
+      'p',
+      {},
+      'The daemon may not write anywhere yet. Name folders below which it may in the configuration file, like ',
+      el('code', {}, 'restore_roots = ["/srv/restored"]'),
+      ', or restore with ',
+      el('code', {}, 'keepwell restore'),
+      '.',
+    ),
     el('div', { class: 'dialog-actions' }, button),
   ];
 }

@@ -16,7 +16,11 @@ const question = new Question(repaint);
 /** What is found. */
 export function searchView(repository, pattern, state) {
   const ask = () => command('get-matching-entries', { repository, snapshots: [], pattern, limit: MATCHES_MAX });
-  question.ask(JSON.stringify([repository, pattern, state.lastEnded]), ask, JSON.stringify([repository, pattern]));
+  question.ask(
+    JSON.stringify([repository, pattern, state.lastEnded, state.loads]),
+    ask,
+    JSON.stringify([repository, pattern]),
+  );
   return [
     el('p', { 'data-key': 'back' }, el('a', { href: hashOf('snapshots', [repository]) }, 'All snapshots')),
     question.refusal ? refused(question.refusal) : question.answer ? found(repository, pattern, state) : waiting(),
@@ -25,24 +29,70 @@ export function searchView(repository, pattern, state) {
 
 function found(repository, pattern, state) {
   const { matches, unreadable } = question.answer;
-  if (!matches.length) return el('p', { class: 'empty' }, el('span', {}, 'Nothing matches ', el('code', {}, pattern), '.'), damaged(unreadable));
-  return el('section', { 'data-key': 'found' },
+  if (!matches.length)
+    return el(
+      'p',
+      { class: 'empty' },
+      el('span', {}, 'Nothing matches ', el('code', {}, pattern), '.'),
+      damaged(unreadable),
+    );
+  return el(
+    'section',
+    { 'data-key': 'found' },
     listed(matches.length, question.answer, 'match', 'matches'),
-    el('table', { class: 'entries matches' },
+    el(
+      'table',
+      { class: 'entries matches' },
       el('caption', { class: 'unseen' }, `Entries that match ${pattern}`),
       columns('Path', 'Snapshot', 'Size', 'Actions'),
-      el('tbody', {}, matches.map((match) => matchRow(match, repository, state.setup.time_zone)))));
+      el(
+        'tbody',
+        {},
+        matches.map((match) => matchRow(match, repository, state.setup.time_zone)),
+      ),
+    ),
+  );
 }
 
 function matchRow({ snapshot, time, entry }, repository, zone) {
   const { path, kind, name } = entry;
   const folder = kind === 'folder' ? path : path.slice(0, path.lastIndexOf('/')) || '/';
   const address = fileAddress(repository, snapshot, path);
-  return el('tr', { 'data-key': `${snapshot}${path}` },
-    el('th', { scope: 'row' }, el('span', { class: 'entry-name' }, icon(kind), el('a', { href: hashOf('snapshots', [repository, snapshot], { path: folder }) }, path))),
-    el('td', { 'data-label': 'Snapshot' }, instant(time, zone, 'dated'), ' ', el('code', { class: 'quiet' }, snapshot.slice(0, 8))),
-    el('td', { 'data-label': 'Size', class: 'figure-cell' }, kind === 'file' ? bytes(entry.bytes) : el('span', { class: 'quiet' }, '–')),
-    el('td', { class: 'actions' }, el('div', { class: 'action-row' },
-      kind === 'file' && el('a', { class: 'button', href: address, download: name, 'aria-label': `Download ${name}` }, 'Download'),
-      restoreButton(repository, snapshot, path, name, 'Restore'))));
+  return el(
+    'tr',
+    { 'data-key': `${snapshot}${path}` },
+    el(
+      'th',
+      { scope: 'row' },
+      el(
+        'span',
+        { class: 'entry-name' },
+        icon(kind),
+        el('a', { href: hashOf('snapshots', [repository, snapshot], { path: folder }) }, path),
+      ),
+    ),
+    el(
+      'td',
+      { 'data-label': 'Snapshot' },
+      instant(time, zone, 'dated'),
+      ' ',
+      el('code', { class: 'quiet' }, snapshot.slice(0, 8)),
+    ),
+    el(
+      'td',
+      { 'data-label': 'Size', class: 'figure-cell' },
+      kind === 'file' ? bytes(entry.bytes) : el('span', { class: 'quiet' }, '–'),
+    ),
+    el(
+      'td',
+      { class: 'actions' },
+      el(
+        'div',
+        { class: 'action-row' },
+        kind === 'file' &&
+          el('a', { class: 'button', href: address, download: name, 'aria-label': `Download ${name}` }, 'Download'),
+        restoreButton(repository, snapshot, path, name, 'Restore'),
+      ),
+    ),
+  );
 }

@@ -26,9 +26,12 @@ export function sparkline(tasks, item) {
   if (!tasks) return el('span', { class: 'sparkline waiting' });
   if (!tasks.length) return el('span', { class: 'quiet' }, '–');
   const bars = sparks(tasks);
-  return svg('svg', { class: 'sparkline', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': words(tasks, item) },
+  return svg(
+    'svg',
+    { class: 'sparkline', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': words(tasks, item) },
     svg('title', {}, words(tasks, item)),
-    bars.map((bar) => mark(bar)));
+    bars.map((bar) => mark(bar)),
+  );
 }
 
 function mark({ kind, x, height }) {
@@ -36,15 +39,25 @@ function mark({ kind, x, height }) {
   if (kind === 'failed') {
     const [top, bottom] = [HEIGHT - 9, HEIGHT - 5];
     const cross = `M${middle - 2} ${top}L${middle + 2} ${bottom}M${middle + 2} ${top}L${middle - 2} ${bottom}`;
-    return svg('g', { class: 'spark is-failed' }, svg('path', { d: cross }), svg('path', { d: `M${middle} 2V${HEIGHT - 12}` }));
+    return svg(
+      'g',
+      { class: 'spark is-failed' },
+      svg('path', { d: cross }),
+      svg('path', { d: `M${middle} 2V${HEIGHT - 12}` }),
+    );
   }
-  if (kind === 'cancelled') return svg('rect', { class: 'spark is-cancelled', x, y: HEIGHT - 3, width: BAR, height: 1.5 });
+  if (kind === 'cancelled')
+    return svg('rect', { class: 'spark is-cancelled', x, y: HEIGHT - 3, width: BAR, height: 1.5 });
   return svg('rect', { class: `spark is-${kind}`, x, y: HEIGHT - height, width: BAR, height, rx: 0.8 });
 }
 
 function words(tasks, item) {
   const of = (state) => tasks.filter((task) => task.state === state).length;
-  const parts = [`${of('completed')} completed`, of('failed') && `${of('failed')} failed`, of('cancelled') && `${of('cancelled')} cancelled`];
+  const parts = [
+    `${of('completed')} completed`,
+    of('failed') && `${of('failed')} failed`,
+    of('cancelled') && `${of('cancelled')} cancelled`,
+  ];
   const newest = tasks.map((task) => bytesIn(task.end)).find((held) => held !== null);
   const last = newest === undefined ? '' : `; the newest holds ${bytes(newest)}`;
   return `${item}, last ${count(tasks.length, 'task')}: ${parts.filter(Boolean).join(', ')}${last}`;

@@ -14,6 +14,8 @@ export const NOTHING_KNOWN = Object.freeze({
   connection: { status: 'connecting', retryAt: null },
   isLoggedIn: null,
   isLoaded: false,
+  /** How often all was loaded: what was asked for before may be old. */
+  loads: 0,
   /** Why it could not be loaded yet. */
   trouble: null,
   number: null,
@@ -39,6 +41,7 @@ export function withLoaded(state, { tasks, stats, items, setup, history }) {
     ...state,
     isLoggedIn: true,
     isLoaded: true,
+    loads: state.loads + 1,
     trouble: null,
     tasks: known,
     ended: history.tasks.slice(0, ENDED_KEPT),
@@ -67,15 +70,27 @@ function wanting(state, name) {
   const { wants } = state;
   // A configuration that was read again changes items, and may change what they refer to.
   const touchesSetup = name.startsWith('item-');
-  return { ...state, wants: { ...wants, stats: true, items: wants.items || touchesItems, setup: wants.setup || touchesSetup } };
+  return {
+    ...state,
+    wants: { ...wants, stats: true, items: wants.items || touchesItems, setup: wants.setup || touchesSetup },
+  };
 }
 
 const CHANGES = {
   'task-created': (state, { task, kind, trigger }, { at, number }) =>
     withEntry(state, {
       task: {
-        id: task, kind, trigger, state: 'pending', pending: 'queued', attempt: 0, attempts_max: 0,
-        created: at, changed: at, end: null, progress: null,
+        id: task,
+        kind,
+        trigger,
+        state: 'pending',
+        pending: 'queued',
+        attempt: 0,
+        attempts_max: 0,
+        created: at,
+        changed: at,
+        end: null,
+        progress: null,
       },
       retry: null,
       shown: null,
