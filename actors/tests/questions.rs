@@ -1,5 +1,6 @@
 //! Questions to repositories, as far as the repositories do not matter: how many at once, who waits, who goes away; and
 //! that every command has somebody who answers it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 use std::future::Future;
 use std::sync::Arc;
@@ -60,7 +61,11 @@ impl RepositoryReader for Pretended {
         let repository = question.repository().to_owned();
         assert!(repository != "panics", "as a defect would");
         self.running.lock().push(repository.clone());
-        while !self.released.load(Ordering::SeqCst) && control.sleep(Duration::from_millis(5)).is_ok() {}
+        while !self.released.load(Ordering::SeqCst) {
+            if control.sleep(Duration::from_millis(5)).is_err() {
+                break;
+            }
+        }
         let mut running = self.running.lock();
         if let Some(place) = running.iter().position(|one| *one == repository) {
             running.swap_remove(place);
@@ -101,8 +106,8 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     waited.await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
 }
 
-fn patiently<T>(wait: impl Future<Output = T>) -> impl Future<Output = T> {
-    async { tokio::time::timeout(PATIENCE, wait).await.expect("it is answered") }
+async fn patiently<T>(wait: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, wait).await.expect("it is answered")
 }
 
 #[test]

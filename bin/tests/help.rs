@@ -4,10 +4,23 @@ mod support;
 
 use support::User;
 
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 32] = [
     "init",
     "backup",
     "run",
+    "serve",
+    "status",
+    "tasks",
+    "items",
+    "history",
+    "why",
+    "watch",
+    "pause",
+    "resume",
+    "cancel",
+    "pause-all",
+    "resume-all",
+    "command",
     "simulate",
     "restore",
     "check",

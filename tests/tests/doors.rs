@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use keepwell_messages::{BackupProgress, Command};
+use keepwell_tests::broker_scene::{NODE, events_of};
 use keepwell_tests::daemon::{Daemon, DaemonHome};
 use keepwell_tests::programs::transcript;
 use keepwell_tests::running::{Running, wait_for};
+use keepwell_tests::servers::nats::{Entry, Nats};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -22,6 +24,7 @@ enum Door {
     Http,
     Socket(Box<WebSocketStream<MaybeTlsStream<TcpStream>>>, Vec<Value>),
     CommandLine(Running),
+    Broker(async_nats::Client, Box<async_nats::Subscriber>),
 }
 
 /// What came of a command: the reply's fields, or what was said and what to do.
@@ -37,6 +40,7 @@ impl Door {
             Self::Http => "HTTP",
             Self::Socket(..) => "WebSocket",
             Self::CommandLine(_) => "command line",
+            Self::Broker(..) => "broker",
         }
     }
 
@@ -71,6 +75,16 @@ impl Door {
                 let last = last.lines().last().unwrap_or_else(|| panic!("{}", transcript(&output)));
                 refused(&serde_json::from_str(last).unwrap())
             }
+            Self::Broker(client, _) => {
+                let subject = format!("keepwell.{NODE}.command.{name}");
+                let answer = client.request(subject, fields.to_string().into()).await.unwrap();
+                let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+                if answer["error"].is_null() {
+                    Came::Reply(answer["ok"].clone())
+                } else {
+                    refused(&answer["error"])
+                }
+            }
         }
     }
 
@@ -83,7 +97,7 @@ impl Door {
                 let mut stream = Box::pin(stream);
                 let (mut text, mut events) = (String::new(), Vec::new());
                 while events.last().is_none_or(|event: &Value| event["number"] != last) {
-                    text += &String::from_utf8(stream.next().await.unwrap().unwrap().to_vec()).unwrap();
+                    text += std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap();
                     while let Some((frame, rest)) = text.split_once("\n\n") {
                         if let Some(data) = frame.lines().find_map(|line| line.strip_prefix("data: ")) {
                             let event: Value = serde_json::from_str(data).unwrap();
@@ -118,6 +132,17 @@ impl Door {
                 let is_progress = lines().iter().any(|line| line["message_type"] == "backup_progress");
                 let events = lines().into_iter().filter(|line| line["message_type"] == "event");
                 (events.collect(), is_progress)
+            }
+            Self::Broker(client, mut progress) => {
+                let told = loop {
+                    let told = events_of(&client).await;
+                    if told.last().is_some_and(|event| event.number == last) {
+                        break told;
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                };
+                let told = told.iter().map(|event| serde_json::to_value(event).unwrap());
+                (told.collect(), progress.next().await.is_some())
             }
         }
     }
@@ -216,8 +241,8 @@ fn the_cases_are_about_every_command() {
 
 #[tokio::test]
 async fn every_door_gives_the_same_replies_and_events() {
-    let through_http = play(|_, _| Box::pin(async { Door::Http })).await;
-    let through_socket = play(|_, daemon| {
+    let through_http = play("", |_, _| Box::pin(async { Door::Http })).await;
+    let through_socket = play("", |_, daemon| {
         let mut request =
             format!("ws://{}/api/v1/ws?after=0", daemon.address()).into_client_request().unwrap();
         let token = format!("Bearer {}", daemon.token);
@@ -228,12 +253,32 @@ async fn every_door_gives_the_same_replies_and_events() {
         })
     });
     compare(&through_http, &through_socket.await);
-    let through_command_line = play(|home, _| {
+    let through_command_line = play("", |home, _| {
         let mut command = home.command("watch");
         command.args(["--json", "--after", "0"]);
         Box::pin(async { Door::CommandLine(Running::start(command)) })
     });
     compare(&through_http, &through_command_line.await);
+    // It says itself if there is no broker.
+    let Some(nats) = Nats::start(Entry::Open) else { return };
+    let settings = format!("[broker]\nurl = {:?}\nnode = {NODE:?}\n", nats.url());
+    let client = nats.client().await;
+    let progress = client.subscribe(format!("keepwell.{NODE}.event.backup-progress")).await.unwrap();
+    let through_broker = play(&settings, |_, _| {
+        Box::pin(async move {
+            wait_until_served(&client).await;
+            Door::Broker(client, Box::new(progress))
+        })
+    });
+    compare(&through_http, &through_broker.await);
+}
+
+/// The door opens by itself, a little after the daemon serves.
+async fn wait_until_served(client: &async_nats::Client) {
+    let subject = format!("keepwell.{NODE}.command.get-task-manager-stats");
+    while client.request(subject.clone(), "".into()).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// What came of each case, and all events, with what differs from run to run named alike.
@@ -253,10 +298,10 @@ fn compare(one: &Played, other: &Played) {
 
 type Opening = std::pin::Pin<Box<dyn Future<Output = Door>>>;
 
-async fn play(open: impl FnOnce(&DaemonHome, &Daemon) -> Opening) -> Played {
+async fn play(more: &str, open: impl FnOnce(&DaemonHome, &Daemon) -> Opening) -> Played {
     let home = DaemonHome::new();
     let source = home.slow_source("drip", &home.path("enough"));
-    home.configure(&format!("{source}[items.slow]\nsource = \"drip\"\n"));
+    home.configure(&format!("{source}[items.slow]\nsource = \"drip\"\n{more}"));
     let daemon = home.start();
     let mut door = open(&home, &daemon).await;
     let name = door.name();
