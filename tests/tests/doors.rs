@@ -134,7 +134,9 @@ impl Door {
                 (events.collect(), is_progress)
             }
             Self::Broker(client, mut progress) => {
+                let started = std::time::Instant::now();
                 let told = loop {
+                    assert!(started.elapsed() < Duration::from_secs(60), "event {last} is not told");
                     let told = events_of(&client).await;
                     if told.last().is_some_and(|event| event.number == last) {
                         break told;
@@ -142,7 +144,9 @@ impl Door {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 };
                 let told = told.iter().map(|event| serde_json::to_value(event).unwrap());
-                (told.collect(), progress.next().await.is_some())
+                let told = told.collect();
+                let patience = Duration::from_secs(10);
+                (told, tokio::time::timeout(patience, progress.next()).await.is_ok_and(|told| told.is_some()))
             }
         }
     }
@@ -263,7 +267,7 @@ async fn every_door_gives_the_same_replies_and_events() {
     let Some(nats) = Nats::start(Entry::Open) else { return };
     let settings = format!("[broker]\nurl = {:?}\nnode = {NODE:?}\n", nats.url());
     let client = nats.client().await;
-    let progress = client.subscribe(format!("keepwell.{NODE}.event.backup-progress")).await.unwrap();
+    let progress = client.subscribe(format!("keepwell.{NODE}.backup-progress")).await.unwrap();
     let through_broker = play(&settings, |_, _| {
         Box::pin(async move {
             wait_until_served(&client).await;
@@ -276,7 +280,9 @@ async fn every_door_gives_the_same_replies_and_events() {
 /// The door opens by itself, a little after the daemon serves.
 async fn wait_until_served(client: &async_nats::Client) {
     let subject = format!("keepwell.{NODE}.command.get-task-manager-stats");
-    while client.request(subject.clone(), "".into()).await.is_err() {
+    let started = std::time::Instant::now();
+    while let Err(error) = client.request(subject.clone(), "".into()).await {
+        assert!(started.elapsed() < Duration::from_secs(60), "the door does not open: {error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -19,7 +19,7 @@ pub struct ClientArguments {
     /// The daemon's data folder [default: that of the configuration]
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// A daemon elsewhere, as https://backup.example.org:8377
+    /// A daemon elsewhere, as `https://backup.example.org:8377`
     #[arg(long, value_name = "URL", requires = "token_file")]
     url: Option<String>,
     /// File that holds that daemon's token
