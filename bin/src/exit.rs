@@ -171,7 +171,9 @@ pub fn hint_for_class(class: ErrorClass) -> Option<&'static str> {
             Some("check the network and the store's address, then run the same command again")
         }
         ErrorClass::Server => Some("the store has a problem of its own: run the same command again later"),
-        ErrorClass::Credentials => Some("check the store's credentials and what they allow"),
+        ErrorClass::Credentials => {
+            Some("check the password, and the store's credentials and what they allow")
+        }
         ErrorClass::Space => Some("make room, then run the same command again: what was stored is kept"),
         _ => None,
     }

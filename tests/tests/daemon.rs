@@ -21,11 +21,13 @@ fn slow_home(schedule: &str) -> DaemonHome {
 async fn running_task(daemon: &Daemon) -> String {
     let task =
         daemon.done("perform-backup", &json!({"item": "slow"})).await["task"].as_str().unwrap().to_owned();
-    daemon
+    let now = daemon
         .wait_for_task(&task, |now| {
             now["state"] == "running" && now["progress"]["bytes_done"].as_u64() > Some(0)
         })
         .await;
+    // How much a command will print is known at its end.
+    assert_eq!(now["progress"]["totals_final"], false, "{now}");
     task
 }
 

@@ -239,7 +239,9 @@ impl<'a> Backup<'a> {
             Counters::add(&self.counters.files_total, totals.files);
             Counters::add(&self.counters.bytes_total, totals.bytes);
         };
-        if self.source.count(counting, &found).is_ok() {
+        let is_counted = self.source.count(counting, &found).is_ok();
+        // What a command prints has no count before its end: then nothing is known, rather than that nothing is left.
+        if is_counted && self.counters.files_total.load(Ordering::Relaxed) > 0 {
             self.counters.finish_totals();
         }
     }
