@@ -170,6 +170,8 @@ pub enum Verb {
     ResumeAll(verbs::tasks::Arguments),
     /// Ask the daemon any command by its name
     Command(verbs::command::Arguments),
+    /// Check the configuration file, show what counts, or make one
+    Config(verbs::config::Arguments),
     /// Show what the configuration file would do, on simulated time
     Simulate(verbs::simulate::Arguments),
     /// Bring a snapshot, or a part of it, back into a folder
@@ -239,6 +241,7 @@ impl Verb {
             Self::PauseAll(arguments) => verbs::tasks::pause_all(arguments, context),
             Self::ResumeAll(arguments) => verbs::tasks::resume_all(arguments, context),
             Self::Command(arguments) => verbs::command::run(arguments, context),
+            Self::Config(arguments) => verbs::config::run(arguments, context),
             Self::Simulate(arguments) => verbs::simulate::run(arguments, context),
             Self::Restore(arguments) => verbs::restore::run(arguments, context),
             Self::Check(arguments) => verbs::check::run(arguments, context),

@@ -42,6 +42,8 @@ pub struct Failure {
     code: u8,
     message: String,
     hint: Option<String>,
+    /// One line for each of several things that the message sums up.
+    details: Vec<String>,
     /// Nobody reads our output any more: neither an error nor worth a word.
     quiet: bool,
 }
@@ -52,7 +54,7 @@ pub type Ended = Result<Ending, Failure>;
 impl Failure {
     /// What was asked for cannot be done as asked.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { code: CODE_FAILED, message: message.into(), hint: None, quiet: false }
+        Self { code: CODE_FAILED, message: message.into(), hint: None, details: Vec::new(), quiet: false }
     }
 
     /// No repository where one was looked for.
@@ -62,13 +64,20 @@ impl Failure {
 
     /// Whoever read our output has had enough.
     pub fn output_closed() -> Self {
-        Self { code: 0, message: String::new(), hint: None, quiet: true }
+        Self { code: 0, quiet: true, ..Self::usage("") }
     }
 
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a line for each of several things that the message sums up.
+    #[must_use]
+    pub fn details(mut self, details: Vec<String>) -> Self {
+        self.details = details;
         self
     }
 
@@ -88,6 +97,7 @@ impl Failure {
         Self {
             code: if quiet { 0 } else { code_of(error) },
             hint: hint_for(error),
+            details: Vec::new(),
             message: match error {
                 Error::Cancelled => "interrupted".into(),
                 error => error.to_string(),
@@ -99,6 +109,11 @@ impl Failure {
     /// What happened, without what to do about it.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// All of what happened, line by line, without what to do about it.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.message.as_str()).chain(self.details.iter().map(String::as_str))
     }
 
     /// A local file that the command line itself reads or writes.
@@ -204,6 +219,8 @@ pub fn start_failure(error: StartError) -> Failure {
 struct ExitError<'a> {
     code: u8,
     message: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    details: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,
 }
@@ -214,18 +231,18 @@ pub fn end(ended: Ended, output: &Output) -> ExitCode {
         Ok(Ending::Done) => 0,
         Ok(Ending::Failed) => CODE_FAILED,
         Ok(Ending::SomeUnreadable { errors }) => {
-            let message = match errors {
+            let message: String = match errors {
                 1 => "1 entry could not be read and is not in the snapshot; it is named above".into(),
                 _ => format!(
                     "{errors} entries could not be read and are not in the snapshot; they are named above"
                 ),
             };
-            tell(output, CODE_SOME_UNREADABLE, "warning", &message, None);
+            tell(output, "warning", &Failure { code: CODE_SOME_UNREADABLE, ..Failure::usage(message) });
             CODE_SOME_UNREADABLE
         }
         Err(failure) => {
             if !failure.quiet {
-                tell(output, failure.code, "error", &failure.message, failure.hint.as_deref());
+                tell(output, "error", &failure);
             }
             failure.code
         }
@@ -233,12 +250,17 @@ pub fn end(ended: Ended, output: &Output) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn tell(output: &Output, code: u8, word: &str, message: &str, hint: Option<&str>) {
+fn tell(output: &Output, word: &str, failure: &Failure) {
+    let Failure { code, message, hint, details, .. } = failure;
+    let (code, hint) = (*code, hint.as_deref());
     if output.is_json() {
-        output.error_message("exit_error", &ExitError { code, message, hint });
+        output.error_message("exit_error", &ExitError { code, message, details, hint });
         return;
     }
     output.error_line(&format!("{word}: {message}"));
+    for detail in details {
+        output.error_line(&format!("  {detail}"));
+    }
     if let Some(hint) = hint {
         output.error_line(&format!("hint: {hint}"));
     }

@@ -4,7 +4,7 @@ mod support;
 
 use support::User;
 
-const VERBS: [&str; 32] = [
+const VERBS: [&str; 33] = [
     "init",
     "backup",
     "run",
@@ -36,6 +36,7 @@ const VERBS: [&str; 32] = [
     "key",
     "unlock",
     "completions",
+    "config",
     "version",
 ];
 

@@ -1,13 +1,17 @@
 //! What a user set up: where data lives, how much runs at once, repositories and items.
 //!
 //! Read from built-in defaults, over them `keepwell.toml`, over that the variables named `KEEPWELL__…`. It is
-//! checked whole before anything is done with it, and each error names the file and the key and says what to
-//! write. No password stands in it: a repository names a file or a command that gives it.
+//! checked whole before anything is done with it; all mistakes are told at once, each with its place and its key and
+//! what to write. No password stands in it: a repository names a file or a command that gives it.
 
 mod doors;
+mod keys;
 mod machine_zone;
+mod mistakes;
 mod named_source;
+mod reference;
 mod resolve;
+mod shown;
 mod sources;
 mod system;
 mod tree;
@@ -22,10 +26,11 @@ use keepwell_actors::retry::RetryPolicy;
 use keepwell_engine::store::{Location, StoreSettings};
 use keepwell_messages::{Item, ItemId};
 
-#[allow(unused_imports, reason = "the daemon takes them up")]
-pub use doors::{BrokerLogin, BrokerSettings, DaemonSettings, LogFormat, TlsFiles};
+pub use doors::{BrokerLogin, BrokerSettings, DaemonSettings, LogFormat};
 pub use machine_zone::machine_zone;
 pub use named_source::NamedSource;
+pub use reference::{example, reference, schema};
+pub use shown::shown;
 
 use crate::cli::{CompressionMode, GlobalOptions};
 use crate::exit::Failure;
@@ -41,6 +46,27 @@ pub struct ConfigurationArguments {
     /// Configuration file [default: keepwell/keepwell.toml in the user's configuration folder]
     #[arg(long = "config", value_name = "FILE")]
     file: Option<PathBuf>,
+}
+
+impl ConfigurationArguments {
+    /// Where the file is, or would be.
+    pub fn place(&self) -> Result<PathBuf, Failure> {
+        match &self.file {
+            Some(file) => std::path::absolute(file)
+                .map_err(|error| Failure::local("find the configuration", file, error)),
+            None => user_folder("XDG_CONFIG_HOME", ".config")
+                .map(|folder| folder.join("keepwell/keepwell.toml"))
+                .ok_or_else(|| {
+                    Failure::usage("without HOME there is no place where a configuration would be")
+                        .hint("name one with --config FILE")
+                }),
+        }
+    }
+
+    /// A file that was named must be there.
+    fn is_read(&self, place: &Path) -> bool {
+        self.file.is_some() || place.exists()
+    }
 }
 
 /// What a user set up.
@@ -61,10 +87,8 @@ pub struct Configuration {
     /// How hard to compress, if it is said.
     pub compression: Option<CompressionMode>,
     /// How the daemon is reached.
-    #[allow(dead_code, reason = "the daemon takes it up")]
     pub daemon: DaemonSettings,
     /// The broker that it speaks to, if any.
-    #[allow(dead_code, reason = "the daemon takes it up")]
     pub broker: Option<BrokerSettings>,
     /// Folders below which restores may write.
     pub restore_roots: Vec<PathBuf>,
@@ -92,19 +116,8 @@ pub struct ConfiguredRepository {
 impl Configuration {
     /// Reads it.
     pub fn read(arguments: &ConfigurationArguments) -> Result<Self, Failure> {
-        let place = match &arguments.file {
-            Some(file) => std::path::absolute(file)
-                .map_err(|error| Failure::local("find the configuration", file, error))?,
-            None => user_folder("XDG_CONFIG_HOME", ".config")
-                .map(|folder| folder.join("keepwell/keepwell.toml"))
-                .ok_or_else(|| {
-                    Failure::usage("without HOME there is no place where a configuration would be")
-                        .hint("name one with --config FILE")
-                })?,
-        };
-        // A file that was named must be there.
-        let is_read = arguments.file.is_some() || place.exists();
-        Self::read_from(&place, is_read, std::env::vars_os())
+        let place = arguments.place()?;
+        Self::read_from(&place, arguments.is_read(&place), std::env::vars_os())
     }
 
     fn read_from(
@@ -112,8 +125,7 @@ impl Configuration {
         is_read: bool,
         variables: impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
     ) -> Result<Self, Failure> {
-        let tree = sources::merged(is_read.then_some(place), variables)?;
-        resolve::resolve(place, &tree).map_err(|error| Failure::usage(error.or_in(place).to_string()))
+        mistakes::resolve_all(place, sources::merged(is_read.then_some(place), variables)?)
     }
 
     /// An item that stands in it.

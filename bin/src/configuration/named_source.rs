@@ -18,7 +18,7 @@ use super::tree::KeyError;
 use super::written::{WrittenFirebird, WrittenSource};
 
 /// More threads than a server has processors only wait for each other.
-const PARALLEL_WORKERS_MAX: u32 = 64;
+pub(super) const PARALLEL_WORKERS_MAX: u32 = 64;
 
 /// A source that items name.
 #[derive(Clone, Debug)]

@@ -28,21 +28,21 @@ use crate::password::PasswordSource;
 use crate::repository::{settings_from_variables, user_folder, with_option};
 
 /// More attempts than these do not end within a lifetime of waiting.
-const RETRIES_MAX: u32 = 100;
+pub(super) const RETRIES_MAX: u32 = 100;
 /// A longer wait is a schedule, not a retry.
-const DELAY_MAX: Duration = Duration::from_secs(86_400);
+pub(super) const DELAY_MAX: Duration = Duration::from_secs(86_400);
 /// A worker that moves its counters less often than this by nature would be given up.
-const HANG_AFTER_MIN: Duration = Duration::from_secs(60);
+pub(super) const HANG_AFTER_MIN: Duration = Duration::from_secs(60);
 
 /// A shorter timer looks at the clock more often than anything is due.
-const TIMER_MIN: Duration = Duration::from_secs(1);
+pub(super) const TIMER_MIN: Duration = Duration::from_secs(1);
 
 /// More calls at once only wait for each other: a store has at most so many threads.
-const CONNECTIONS_MAX: u32 = 64;
+pub(super) const CONNECTIONS_MAX: u32 = 64;
 /// A store that has not answered for a day does not.
-const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
+pub(super) const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
 /// Within less no far server answers.
-const TIMEOUT_MIN: Duration = Duration::from_secs(1);
+pub(super) const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// Checks all of it.
 pub fn resolve(file: &Path, tree: &Value) -> Result<Configuration, KeyError> {

@@ -1,7 +1,8 @@
 //! Where the configuration comes from: a file in TOML, and over it the variables named `KEEPWELL__…`.
 //!
 //! A variable's name is the path of its key, in any case of letters, with two underscores between names:
-//! `KEEPWELL__RETRY__MAX_RETRIES`. Every value knows where it was written.
+//! `KEEPWELL__RETRY__MAX_RETRIES`. Every value knows where it was
+//! written, and every key of the file its line and column.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,7 +10,9 @@ use std::io::Read;
 use std::path::Path;
 
 use config::{Config, ConfigError, FileFormat, Map, Source, Value, ValueKind};
+use toml::de::DeTable;
 
+use super::mistakes::{KeyPlaces, Mistake, Place, failure_of};
 use crate::exit::Failure;
 
 /// No configuration of people is longer; a wrong file may be.
@@ -17,26 +20,42 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 const VARIABLE_PREFIX: &str = "KEEPWELL__";
 
+/// How the origin of a value begins that is a variable's.
+pub const VARIABLE_ORIGIN: &str = "the variable ";
+
 /// The names that settings have in other places, and the keys that they mean. Numbers under these names of
 /// delays are milliseconds.
-const OTHER_SPELLINGS: [(&str, &[&str]); 4] = [
+pub const OTHER_SPELLINGS: [(&str, &[&str]); 5] = [
     ("maxConcurrentTasks", &["max_concurrent_tasks"]),
+    ("SAFE_TIMEOUT_DELAY", &["timer_max"]),
     ("maxRetries", &["retry", "max_retries"]),
     ("baseDelay", &["retry", "base_delay"]),
     ("networkDelay", &["retry", "network_delay"]),
 ];
 
+/// What all places say together.
+pub struct Merged {
+    /// The values.
+    pub tree: Value,
+    /// Where the file's keys stand.
+    pub places: KeyPlaces,
+    /// What is wrong already. The values are read on without it.
+    pub mistakes: Vec<Mistake>,
+}
+
 /// The file, if there is one to read, with the variables over it.
 pub fn merged(
     file: Option<&Path>,
     variables: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Value, Failure> {
+) -> Result<Merged, Failure> {
+    let (mut places, mut mistakes) = (KeyPlaces::default(), Vec::new());
     let mut builder = Config::builder();
     if let Some(path) = file {
-        builder = builder.add_source(Tree(read_file(path)?));
+        builder = builder.add_source(Tree(read_file(path, &mut places, &mut mistakes)?));
     }
-    builder = builder.add_source(Tree(read_variables(variables)?));
-    builder.build().map(|config| config.cache).map_err(|error| Failure::usage(error.to_string()))
+    builder = builder.add_source(Tree(read_variables(variables, &mut mistakes)));
+    let merged = builder.build().map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(Merged { tree: merged.cache, places, mistakes })
 }
 
 /// What one place says.
@@ -53,7 +72,11 @@ impl Source for Tree {
     }
 }
 
-fn read_file(path: &Path) -> Result<Map<String, Value>, Failure> {
+fn read_file(
+    path: &Path,
+    places: &mut KeyPlaces,
+    mistakes: &mut Vec<Mistake>,
+) -> Result<Map<String, Value>, Failure> {
     let failed = |error| Failure::local("read the configuration", path, error);
     let mut text = String::new();
     let file = File::open(path).map_err(failed)?;
@@ -62,21 +85,73 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, Failure> {
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(Failure::usage(format!("{origin} is too long for a configuration: over 1 MiB")));
     }
+    *places = key_places(&text).map_err(|mistakes| failure_of(mistakes, path))?;
     let parsed = config::File::from_str(&text, FileFormat::Toml).collect();
-    let table = parsed.map_err(|error| Failure::usage(format!("{origin}: {}", parse_error(&error))))?;
-    let table = with_origin(table, &origin);
-    ensure_plain_names(&table, &origin)?;
-    rename(table, &origin)
+    let table = parsed.map_err(|error| Failure::usage(format!("{origin}: {error}")))?;
+    let mut table = with_origin(table, &origin);
+    take_out_odd_names(&mut table, mistakes, |name| places.place_of(&[name.to_owned()]));
+    rename(&mut table, mistakes, Spelling::AsWritten, places);
+    Ok(table)
 }
 
-/// In one line: the parser draws the place beneath, which the line number tells as well.
-fn parse_error(error: &ConfigError) -> String {
-    let ConfigError::FileParse { cause, .. } = error else { return error.to_string() };
-    let text = cause.to_string();
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    match lines.as_slice() {
-        [first, .., last] => format!("{first}: {last}"),
-        _ => text,
+/// Where each key stands, or all places where the text is no TOML.
+fn key_places(text: &str) -> Result<KeyPlaces, Vec<Mistake>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let lines = LinesAndColumns::of(text);
+    let place_at = |offset| lines.at(offset);
+    if !errors.is_empty() {
+        let mistake = |error: &toml::de::Error| {
+            let place = error.span().map_or(Place::File, |span| {
+                let (line, column) = place_at(span.start);
+                Place::Line(line, column)
+            });
+            // In one line: the parser tells what it wanted in another one.
+            let why = format!("it is no TOML: {}", error.message().replace('\n', ": "));
+            Mistake { place, key: String::new(), why }
+        };
+        return Err(errors.iter().map(mistake).collect());
+    }
+    let mut places = KeyPlaces::default();
+    note_places(table.get_ref(), &mut Vec::new(), &mut places, &place_at);
+    Ok(places)
+}
+
+/// The line and the column of every byte, counted from 1. Eight bytes for each: a text may be one long line, in which
+/// nobody wants to count for each key anew.
+struct LinesAndColumns(Vec<(u32, u32)>);
+
+impl LinesAndColumns {
+    fn of(text: &str) -> Self {
+        let (mut line, mut column) = (1, 1);
+        let mut places = Vec::with_capacity(text.len() + 1);
+        for character in text.chars() {
+            places.extend(std::iter::repeat_n((line, column), character.len_utf8()));
+            (line, column) = if character == '\n' { (line + 1, 1) } else { (line, column + 1) };
+        }
+        places.push((line, column));
+        Self(places)
+    }
+
+    fn at(&self, offset: usize) -> (usize, usize) {
+        let (line, column) = self.0.get(offset).or(self.0.last()).copied().unwrap_or((1, 1));
+        (line as usize, column as usize)
+    }
+}
+
+/// The parser bounds how deep tables are.
+fn note_places(
+    table: &DeTable<'_>,
+    path: &mut Vec<String>,
+    places: &mut KeyPlaces,
+    place_at: &impl Fn(usize) -> (usize, usize),
+) {
+    for (key, value) in table.iter() {
+        path.push(key.get_ref().to_string());
+        places.0.insert(path.clone(), place_at(key.span().start));
+        if let Some(inner) = value.get_ref().as_table() {
+            note_places(inner, path, places, place_at);
+        }
+        path.pop();
     }
 }
 
@@ -89,18 +164,25 @@ fn with_origin(table: Map<String, Value>, origin: &String) -> Map<String, Value>
 }
 
 /// The outermost names are paths to the crate that merges: `a[1000000000]` would be a list of so many values.
-fn ensure_plain_names(table: &Map<String, Value>, origin: &str) -> Result<(), Failure> {
-    let is_plain =
-        |name: &&String| name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
-    match table.keys().find(|name| !is_plain(name)) {
-        Some(name) => Err(Failure::usage(format!("{origin}: {name}: there is no such key"))),
-        None => Ok(()),
-    }
+fn take_out_odd_names(
+    table: &mut Map<String, Value>,
+    mistakes: &mut Vec<Mistake>,
+    place: impl Fn(&str) -> Place,
+) {
+    table.retain(|name, _| {
+        let is_plain = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        if !is_plain {
+            let why = "there is no such key".into();
+            mistakes.push(Mistake { place: place(name), key: name.clone(), why });
+        }
+        is_plain
+    });
 }
 
 fn read_variables(
     variables: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Map<String, Value>, Failure> {
+    mistakes: &mut Vec<Mistake>,
+) -> Map<String, Value> {
     let mut ours: Vec<(String, OsString)> = variables
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
         .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
@@ -108,18 +190,26 @@ fn read_variables(
     ours.sort_unstable();
     let mut table = Map::new();
     for (name, value) in ours {
-        let origin = format!("the variable {name}");
+        let origin = format!("{VARIABLE_ORIGIN}{name}");
         let path = name[VARIABLE_PREFIX.len()..].to_lowercase();
         let names: Vec<&str> = path.split("__").collect();
-        if names.iter().any(|name| name.is_empty()) {
-            return Err(Failure::usage(format!("{origin} names no key")));
+        let wrong = |why: &str| Mistake {
+            place: Place::Variable(origin.clone()),
+            key: String::new(),
+            why: why.to_owned(),
+        };
+        match value.into_string() {
+            _ if names.iter().any(|name| name.is_empty()) => mistakes.push(wrong("it names no key")),
+            Err(_) => mistakes.push(wrong("it does not hold UTF-8")),
+            Ok(value) => {
+                put(&mut table, &names, Value::new(Some(&origin), value));
+            }
         }
-        let value =
-            value.into_string().map_err(|_| Failure::usage(format!("{origin} does not hold UTF-8")))?;
-        put(&mut table, &names, Value::new(Some(&origin), value));
     }
-    ensure_plain_names(&table, "the variables named KEEPWELL__…")?;
-    Ok(table)
+    let all = format!("{VARIABLE_ORIGIN}{VARIABLE_PREFIX}…");
+    take_out_odd_names(&mut table, mistakes, |_| Place::Variable(all.clone()));
+    rename(&mut table, mistakes, Spelling::LowerCase, &mut KeyPlaces::default());
+    table
 }
 
 /// Puts a value at the end of a path, and gives what stood there.
@@ -138,27 +228,61 @@ fn put(table: &mut Map<String, Value>, path: &[&str], value: Value) -> Option<Va
     }
 }
 
+/// How the other names of settings are written in one place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    AsWritten,
+    /// Variables' names are in any case of letters.
+    LowerCase,
+}
+
 /// Gives every setting the name that it has here.
-fn rename(mut table: Map<String, Value>, origin: &String) -> Result<Map<String, Value>, Failure> {
+fn rename(
+    table: &mut Map<String, Value>,
+    mistakes: &mut Vec<Mistake>,
+    spelling: Spelling,
+    places: &mut KeyPlaces,
+) {
     for (other, path) in OTHER_SPELLINGS {
-        let mut found: Vec<Value> = table.remove(other).into_iter().collect();
+        let written = match spelling {
+            Spelling::AsWritten => other.to_owned(),
+            Spelling::LowerCase => other.to_lowercase(),
+        };
+        let mut found: Vec<(Vec<String>, Value)> =
+            table.remove(&written).map(|value| (vec![written.clone()], value)).into_iter().collect();
         if let (["retry", _], Some(ValueKind::Table(retry))) =
             (path, table.get_mut("retry").map(|retry| &mut retry.kind))
         {
-            found.extend(retry.remove(other));
+            let inner = retry.remove(&written);
+            found.extend(inner.map(|value| (vec!["retry".into(), written.clone()], value)));
         }
-        for value in found {
-            let value = match value.kind {
-                ValueKind::I64(millis) if other.ends_with("Delay") => {
-                    Value::new(Some(origin), format!("{millis}ms"))
-                }
-                kind => Value::new(Some(origin), kind),
+        for (written_at, value) in found {
+            let origin = value.origin().map(str::to_owned);
+            let place = match &origin {
+                Some(origin) if origin.starts_with(VARIABLE_ORIGIN) => Place::Variable(origin.clone()),
+                _ => places.place_of(&written_at),
             };
-            if put(&mut table, path, value).is_some() {
-                let name = path.join(".");
-                return Err(Failure::usage(format!("{origin}: {other}: it is given twice, also as {name}")));
+            let value = in_milliseconds(other, value);
+            if put(table, path, value).is_some() {
+                let why = format!("it is given twice, also as {}", path.join("."));
+                mistakes.push(Mistake { place: place.clone(), key: other.into(), why });
+            }
+            if let Place::Line(line, column) = place {
+                places.0.insert(path.iter().map(|name| (*name).to_owned()).collect(), (line, column));
             }
         }
     }
-    Ok(table)
+}
+
+/// A bare number under these names of delays, as the value that is meant.
+fn in_milliseconds(other: &str, value: Value) -> Value {
+    let origin = value.origin().map(str::to_owned);
+    let is_delay = other.to_lowercase().ends_with("delay");
+    match &value.kind {
+        ValueKind::I64(millis) if is_delay => Value::new(origin.as_ref(), format!("{millis}ms")),
+        ValueKind::String(text) if is_delay && text.parse::<u64>().is_ok() => {
+            Value::new(origin.as_ref(), format!("{text}ms"))
+        }
+        _ => value,
+    }
 }

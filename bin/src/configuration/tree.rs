@@ -4,7 +4,6 @@
 //! Text from a variable stands for a number or a truth value where one is wanted. Nothing is guessed beyond that.
 
 use std::fmt;
-use std::path::Path;
 
 use config::{Map, Value, ValueKind};
 use serde::de::{
@@ -14,6 +13,8 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use keepwell_actors::suggestion::nearest;
+
+use super::sources::VARIABLE_ORIGIN;
 
 /// What is wrong with one key.
 #[derive(Debug)]
@@ -32,10 +33,19 @@ impl KeyError {
         Self { names, origin: origin_at(tree, path), why: why.into() }
     }
 
-    /// Where it was written if nothing else tells: an empty table loses its origin as it is merged.
-    pub fn or_in(mut self, file: &Path) -> Self {
-        self.origin.get_or_insert_with(|| file.display().to_string());
-        self
+    /// The names on the way to it, the outermost first.
+    pub fn path(&self) -> Vec<String> {
+        self.names.iter().rev().cloned().collect()
+    }
+
+    /// The variable that it was written in, if it was in one.
+    pub fn variable(&self) -> Option<&str> {
+        self.origin.as_deref().filter(|origin| origin.starts_with(VARIABLE_ORIGIN))
+    }
+
+    /// What is wrong, and what to write.
+    pub fn why(&self) -> &str {
+        &self.why
     }
 
     fn below(mut self, name: &str, value: &Value) -> Self {
@@ -49,12 +59,7 @@ impl std::error::Error for KeyError {}
 
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = self.origin.as_deref().unwrap_or("the configuration");
-        let names: Vec<&str> = self.names.iter().rev().map(String::as_str).collect();
-        match names.as_slice() {
-            [] => write!(f, "{origin}: {}", self.why),
-            names => write!(f, "{origin}: {}: {}", names.join("."), self.why),
-        }
+        write!(f, "{}: {}", self.path().join("."), self.why)
     }
 }
 

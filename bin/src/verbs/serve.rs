@@ -92,7 +92,7 @@ async fn reread(
     let new = match arguments.configure().and_then(|new| Ok((new.places(&context.global)?, new))) {
         Ok((places, new)) => (EngineRunner::new(engine.clone(), places), new),
         Err(failure) => {
-            for line in failure.message().lines() {
+            for line in failure.lines() {
                 error!("{line}");
             }
             return error!("{kept}");
