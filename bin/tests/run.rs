@@ -251,7 +251,7 @@ fn a_second_process_on_the_same_data_folder_is_told_so() {
     running.wait_until_running();
     let second = user.run(["run", "documents"]);
     assert_eq!(second.code, Some(1), "{}", second.err);
-    assert!(second.err.contains("in use by another process"), "{}", second.err);
+    assert!(second.err.contains("in use by process"), "{}", second.err);
     assert!(second.err.contains("hint: a daemon or another `keepwell run`"), "{}", second.err);
     drop(locked);
     assert_eq!(running.end().code, Some(0));
