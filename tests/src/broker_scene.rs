@@ -59,8 +59,9 @@ impl BrokerScene {
         scene
     }
 
-    fn configure(&self, broker: &str) {
-        fs::create_dir(self.path("photos")).expect("a folder");
+    /// Writes the configuration, with this table of a broker.
+    pub fn configure(&self, broker: &str) {
+        fs::create_dir_all(self.path("photos")).expect("a folder");
         fs::write(self.path("photos/sea.jpg"), "waves").expect("a file");
         let photos = self.path("photos").display().to_string();
         let gated = self.home.slow_source(GATED, &self.path("gate"));

@@ -16,7 +16,8 @@ use keepwell_tests::broker_scene::{
 };
 use keepwell_tests::running::wait_for;
 use keepwell_tests::servers::SECRET;
-use keepwell_tests::servers::nats::{Entry, Nats};
+use keepwell_tests::servers::nats::{Entry, Nats, USER};
+use keepwell_tests::servers::tls::Authority;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -324,4 +325,55 @@ async fn a_stream_that_is_there_is_left_as_it_is_and_one_that_does_not_fit_is_na
     scene.ensure_told(&client).await;
     let now = context.get_stream(STREAM).await.unwrap().cached_info().config.clone();
     assert_eq!((now.max_messages, now.subjects), (500, vec!["keepwell.*.event.>".to_owned()]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_stood_still_for_a_while_has_all_once() {
+    let Some(nats) = Nats::start(Entry::Open) else { return };
+    let mut scene = BrokerScene::new(&nats, Entry::Open);
+    scene.start();
+    let client = nats.client().await;
+    until_heard(&client).await;
+    scene.ensure_told(&client).await;
+    nats.freeze();
+    for _ in 0..3 {
+        let task = scene.back_up(PHOTOS).await;
+        assert!(scene.end_of(task).await["backed-up"].is_object());
+    }
+    // What was sent lies at the broker, and is sent again.
+    wait_for("a word about it", || scene.log().contains("does not acknowledge").then_some(()));
+    nats.thaw();
+    let client = nats.client().await;
+    scene.ensure_told(&client).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_is_spoken_to_over_tls_only_if_its_certificate_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    let Some(mut nats) = Nats::prepare(Entry::Password) else { return };
+    nats.speak_tls(&authority);
+    nats.start_again();
+    let mut scene = BrokerScene::new(&nats, Entry::Password);
+    let password_file = scene.path("broker-password");
+    let table = format!(
+        "[broker]\nurl = \"tls://localhost:{}\"\nnode = {NODE:?}\nuser = {USER:?}\npassword_file = {password_file:?}\n",
+        nats.port()
+    );
+    scene.configure(&table);
+    scene.start();
+    let said = wait_for("a word about the certificate", || {
+        let log = scene.log();
+        log.lines().find(|line| line.contains("no TLS with the broker")).map(str::to_owned)
+    });
+    assert!(said.contains("broker.tls_ca_file") && said.contains("localhost"), "{said}");
+    let task = scene.back_up(PHOTOS).await;
+    assert!(scene.end_of(task).await["backed-up"].is_object());
+    scene.stop();
+    scene.configure(&format!("{table}tls_ca_file = {:?}\n", authority.file()));
+    scene.start();
+    let options = async_nats::ConnectOptions::with_user_and_password(USER.into(), SECRET.into());
+    let options = options.add_root_certificates(authority.file().into());
+    let client = options.connect(format!("tls://localhost:{}", nats.port())).await.unwrap();
+    scene.ensure_told(&client).await;
 }

@@ -142,7 +142,7 @@ fn refused(settings: &BrokerSettings, error: &ConnectError) -> String {
                 format!("{refuses} the credentials; check broker.credentials_file, which may have expired")
             }
         },
-        (ConnectErrorKind::Tls, _) => {
+        (kind, _) if kind == ConnectErrorKind::Tls || is_of_tls(error) => {
             format!(
                 "no TLS with the broker at {servers}: {}; check broker.url and broker.tls_ca_file",
                 cause(error)
@@ -160,9 +160,17 @@ fn refused(settings: &BrokerSettings, error: &ConnectError) -> String {
 
 /// The innermost reason, which says most.
 fn cause(error: &ConnectError) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
+    reasons(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Whether TLS is what went wrong: the library tells that as an error of the connection.
+fn is_of_tls(error: &ConnectError) -> bool {
+    reasons(error).any(|reason| {
+        let inner = reason.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        reason.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    })
+}
+
+fn reasons(error: &ConnectError) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(error), |reason| reason.source())
 }

@@ -5,11 +5,13 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 
 use async_nats::{Client, ConnectOptions};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::SECRET;
 use super::ports::Ports;
 use super::process::ServerProcess;
+use super::tls::{Authority, Certificate};
 
 /// The user of a server that looks who comes.
 pub const USER: &str = "keepwell";
@@ -28,6 +30,8 @@ pub struct Nats {
     ports: Ports,
     program: PathBuf,
     entry: Entry,
+    /// Lines of its configuration that are not the same for all.
+    more: String,
     /// What outlives the process.
     store: TempDir,
     process: Option<ServerProcess>,
@@ -45,7 +49,16 @@ impl Nats {
     pub fn prepare(entry: Entry) -> Option<Self> {
         let program = super::program("KEEPWELL_TEST_NATS", "nats-server")?;
         let store = tempfile::tempdir().expect("a folder for a server");
-        Some(Self { ports: Ports::take(), program, entry, store, process: None })
+        Some(Self { ports: Ports::take(), program, entry, more: String::new(), store, process: None })
+    }
+
+    /// Lets it speak TLS as `localhost`, with a certificate of this authority.
+    pub fn speak_tls(&mut self, authority: &Authority) {
+        let (certificate, key) = authority.certificate_and_key(Certificate::Right);
+        let files = ["certificate.pem", "key.pem"].map(|name| self.store.path().join(name));
+        fs::write(&files[0], certificate).expect("a file");
+        fs::write(&files[1], key).expect("a file");
+        self.more = format!("tls {{ cert_file: {:?}, key_file: {:?} }}\n", files[0], files[1]);
     }
 
     /// Starts it at the port and with the store that it had.
@@ -60,7 +73,7 @@ impl Nats {
             let configuration = data.join("nats.conf");
             let streams = format!("jetstream {{ store_dir: \"{}\" }}\n", store.display());
             let place = format!("listen: \"127.0.0.1:{port}\"\n");
-            fs::write(&configuration, format!("{place}{streams}{login}")).expect("a file");
+            fs::write(&configuration, format!("{place}{streams}{login}{}", self.more)).expect("a file");
             command.arg("-c").arg(configuration);
         });
         process.wait_until(|| process.log().contains("Server is ready"));
@@ -72,6 +85,16 @@ impl Nats {
         self.process = None;
         let is_free = || TcpListener::bind((Ipv4Addr::LOCALHOST, self.port())).is_ok();
         crate::running::wait_for("the server's port", || is_free().then_some(()));
+    }
+
+    /// Lets it stand still with all that it has, as a machine does that hangs.
+    pub fn freeze(&self) {
+        self.process.as_ref().expect("it was started").signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.process.as_ref().expect("it was started").signal(Signal::CONT);
     }
 
     /// Where it listens.

@@ -67,6 +67,11 @@ impl ServerProcess {
         }
     }
 
+    /// Sends a signal to it and to all that it started.
+    pub fn signal(&self, signal: Signal) {
+        kill_process_group(self.id, signal).expect("one may signal one's children");
+    }
+
     /// The folder that was made for its data.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

@@ -53,22 +53,15 @@ impl Authority {
         &self.file
     }
 
+    /// A certificate for `localhost` and its key, as PEM.
+    pub fn certificate_and_key(&self, kind: Certificate) -> (String, String) {
+        let (certificate, key) = self.sign(kind);
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// Starts a server for `localhost`, for as long as the process lives; returns its port.
     pub fn serve(&self, kind: Certificate) -> u16 {
-        let name = if kind == Certificate::OtherName { "elsewhere.example" } else { "localhost" };
-        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
-        let (from, until) = match kind {
-            Certificate::Expired => (2001, 2002),
-            Certificate::NotYetValid => (3000, 3001),
-            _ => (2001, 3000),
-        };
-        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(until, 1, 1));
-        let key = new_key();
-        let certificate = match kind {
-            Certificate::SelfSigned => params.self_signed(&key),
-            _ => params.signed_by(&key, &self.issuer),
-        };
-        let certificate = certificate.expect("a certificate");
+        let (certificate, key) = self.sign(kind);
         // Fails only when one is installed already, which then serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = ServerConfig::builder()
@@ -88,6 +81,23 @@ impl Authority {
             }
         });
         port
+    }
+
+    fn sign(&self, kind: Certificate) -> (rcgen::Certificate, KeyPair) {
+        let name = if kind == Certificate::OtherName { "elsewhere.example" } else { "localhost" };
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        let (from, until) = match kind {
+            Certificate::Expired => (2001, 2002),
+            Certificate::NotYetValid => (3000, 3001),
+            _ => (2001, 3000),
+        };
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(until, 1, 1));
+        let key = new_key();
+        let certificate = match kind {
+            Certificate::SelfSigned => params.self_signed(&key),
+            _ => params.signed_by(&key, &self.issuer),
+        };
+        (certificate.expect("a certificate"), key)
     }
 }
 
