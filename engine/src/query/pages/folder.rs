@@ -90,7 +90,7 @@ fn read_cursor(after: &str) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::Node;
+    use crate::format::{BlobKind, Node, TreeWriter};
     use crate::query::sample::{Sample, dir, file};
 
     fn asked(path: &str, after: Option<&str>, limit: u32) -> GetFolder {
@@ -141,6 +141,32 @@ mod tests {
             assert_eq!(pages, expected, "{limit}");
         }
         assert_eq!(pages(&sample, empty, "", 3), [Vec::<String>::new()]);
+    }
+
+    #[test]
+    fn a_huge_folder_is_paged_from_its_stream() {
+        const ENTRIES: usize = 300_000;
+        let sample = Sample::new("pages-folder-huge");
+        let mut writer = TreeWriter::new();
+        for number in 0..ENTRIES {
+            writer.push(&named(format!("{number:06}").as_bytes())).unwrap();
+        }
+        let root = sample.store(BlobKind::Tree, &writer.finish());
+        sample.session.flush().unwrap();
+        let page = |after: Option<&str>| {
+            let asked = asked("/", after, u32::MAX);
+            folder_page(sample.repository(), Id([5; 32]), root, &asked, &Control::new()).unwrap()
+        };
+        for (after, first, count, more) in [
+            (None, 0, 1000, true),
+            (Some("149999"), 150_000, 1000, true),
+            (Some("299899"), 299_900, 100, false),
+        ] {
+            let page = page(after);
+            assert_eq!((page.entries.len(), page.more), (count, more), "{after:?}");
+            assert_eq!(page.entries[0].name, format!("{first:06}"));
+            assert_eq!(page.entries[count - 1].name, format!("{:06}", first + count - 1));
+        }
     }
 
     #[test]
