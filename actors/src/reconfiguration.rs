@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::board::Limits;
 use crate::calendar::ensure_valid;
 use crate::handle::AskError;
-use crate::retry::RetryPolicy;
+use crate::retry::Retries;
 use crate::runner::Runner;
 use crate::schedule::Schedule;
 use crate::settings::Settings;
@@ -30,7 +30,7 @@ pub struct Reconfiguration {
     /// How much runs at once. What runs beyond smaller limits runs to its end.
     pub limits: Limits,
     /// What follows attempts that fail from now on. A retry that has its time keeps it.
-    pub retries: RetryPolicy,
+    pub retries: Retries,
     /// When a worker is given up that begins from now on.
     pub hang_after: Duration,
     /// The longest that a timer runs which is set from now on.
@@ -85,7 +85,7 @@ impl From<&Settings> for Reconfiguration {
             runner: settings.runner.clone(),
             items: settings.items.clone(),
             limits: settings.limits.clone(),
-            retries: settings.retries,
+            retries: settings.retries.clone(),
             hang_after: settings.hang_after,
             timer_max: settings.timer_max,
         }

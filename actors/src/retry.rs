@@ -5,9 +5,10 @@
 //! business. The delay before retry `n` is `min(base · 2^(n-1), cap)`, longer
 //! for network errors. What cannot get better by itself is never retried.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use keepwell_messages::ErrorClass;
+use keepwell_messages::{ErrorClass, ItemId, TaskKind};
 
 /// Retries after the first attempt, unless the settings say otherwise.
 const RETRIES_MAX: u32 = 3;
@@ -47,6 +48,31 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         let seconds = |base, cap| Backoff { base: Duration::from_secs(base), cap: Duration::from_secs(cap) };
         Self { retries_max: RETRIES_MAX, ordinary: seconds(30, 120), network: seconds(60, 300) }
+    }
+}
+
+/// The policy of all tasks, and those of items that have one of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retries {
+    /// What counts unless something else is said.
+    pub general: RetryPolicy,
+    /// Those of items, by name.
+    pub of_items: BTreeMap<ItemId, RetryPolicy>,
+}
+
+impl Retries {
+    /// The policy of a task of this kind.
+    pub fn of(&self, kind: &TaskKind) -> RetryPolicy {
+        match kind {
+            TaskKind::Backup(item) => self.of_items.get(item).copied().unwrap_or(self.general),
+            TaskKind::Restore(_) => self.general,
+        }
+    }
+}
+
+impl From<RetryPolicy> for Retries {
+    fn from(general: RetryPolicy) -> Self {
+        Self { general, of_items: BTreeMap::new() }
     }
 }
 
@@ -138,6 +164,15 @@ mod tests {
                     delays.push(delay.as_secs());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_item_may_have_a_policy_of_its_own() {
+        let own = RetryPolicy { retries_max: 9, ..RetryPolicy::default() };
+        let retries = Retries { of_items: [("far".into(), own)].into(), ..Retries::default() };
+        for (item, retries_max) in [("far", 9), ("near", RETRIES_MAX)] {
+            assert_eq!(retries.of(&TaskKind::Backup(item.into())).retries_max, retries_max, "{item}");
         }
     }
 

@@ -8,7 +8,7 @@ use keepwell_engine::clock::{Clock, SystemClock};
 use keepwell_messages::{Item, ItemId};
 
 use crate::board::Limits;
-use crate::retry::RetryPolicy;
+use crate::retry::Retries;
 use crate::runner::Runner;
 use crate::schedule::TIMER_MAX;
 use crate::supervision::{ChildSettings, Faults};
@@ -34,7 +34,7 @@ pub struct Settings {
     /// How much runs at once. A number set by command counts more than the one here.
     pub limits: Limits,
     /// When a failed attempt is followed by another.
-    pub retries: RetryPolicy,
+    pub retries: Retries,
     /// When a worker is given up that shows no sign of work.
     pub hang_after: Duration,
     /// The longest that one timer of a due time or a retry runs, [`TIMER_MAX`] at most, after which the clock is
@@ -63,7 +63,7 @@ impl Settings {
             items: Vec::new(),
             only_item: None,
             limits: Limits::default(),
-            retries: RetryPolicy::default(),
+            retries: Retries::default(),
             hang_after: HANG_AFTER,
             timer_max: TIMER_MAX,
             clock: Arc::new(SystemClock),

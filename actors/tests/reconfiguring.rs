@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use keepwell_actors::board::Limits;
-use keepwell_actors::retry::RetryPolicy;
+use keepwell_actors::retry::{Retries, RetryPolicy};
 use keepwell_actors::runner::{Attempt, EngineRunner};
 use keepwell_actors::simulation::{
     AnyPlace, Course, CourseEnd, Courses, SimulatedClock, SimulatedEngine, SimulatedStore, on_virtual_time,
@@ -235,6 +235,8 @@ fn an_attempt_that_fails_after_it_is_followed_as_the_new_configuration_says() {
         let task = system.perform("torn").await;
         sleep(MINUTE / 2).await;
         let retries = RetryPolicy { retries_max: 0, ..RetryPolicy::default() };
+        let of_items = [("torn".into(), retries)].into();
+        let retries = Retries { of_items, ..Retries::default() };
         let new = Reconfiguration { retries, ..system.new_configuration() };
         system.handle.reconfigure(new).await.expect("it is taken on");
         sleep(MINUTE).await;

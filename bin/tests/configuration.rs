@@ -16,6 +16,11 @@ fn each_mistake_names_the_file_the_key_and_what_to_write() {
         ("max_concurent_tasks = 3", "max_concurent_tasks", "did you mean max_concurrent_tasks?"),
         ("[items.docs]\npaths = [\"/d\"]\nschedul = \"x\"", "items.docs.schedul", "did you mean schedule?"),
         ("[retry]\nmax_retrys = 3", "retry.max_retrys", "did you mean max_retries?"),
+        (
+            "[items.a]\npaths = [\"/a\"]\n[items.a.retry]\nmax_retries = 1000",
+            "items.a.retry.max_retries",
+            "is not 0 to 100",
+        ),
         ("colour = \"red\"", "colour", "there are data_folder"),
         ("max_concurrent_tasks = 0", "max_concurrent_tasks", "1 to 64"),
         ("max_concurrent_tasks = \"three\"", "max_concurrent_tasks", "a whole number"),

@@ -350,3 +350,17 @@ fn while_everything_is_paused_nothing_starts_and_that_is_said() {
     });
     assert_eq!(user.run(["run", "documents"]).code, Some(0));
 }
+
+#[test]
+fn an_item_may_have_retries_of_its_own() {
+    let user = user_with(
+        "[items.gone]\npaths = [\"~/nowhere\"]\n[items.gone.retry]\nmax_retries = 1\nbase_delay = \"10ms\"\n",
+    );
+    let ran = user.run(["run", "gone", "--json"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    let retries: Vec<Value> =
+        messages(&ran.out).into_iter().filter(|told| !told["event"]["task-retry"].is_null()).collect();
+    assert_eq!(retries.len(), 1, "{}", ran.out);
+    let retry = &retries[0]["event"]["task-retry"]["retry"];
+    assert_eq!((&retry["attempt"], &retry["attempts_max"]), (&2.into(), &2.into()), "{retry}");
+}

@@ -122,7 +122,7 @@ impl Scene {
     pub fn settings_with(&self, runner: Arc<dyn keepwell_actors::runner::Runner>) -> Settings {
         let at_once = Backoff { base: Duration::from_millis(20), cap: Duration::from_millis(100) };
         let retries = RetryPolicy { ordinary: at_once, network: at_once, ..RetryPolicy::default() };
-        Settings { retries, ..Settings::new(self.data_folder(), runner) }
+        Settings { retries: retries.into(), ..Settings::new(self.data_folder(), runner) }
     }
 }
 

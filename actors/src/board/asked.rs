@@ -7,7 +7,7 @@ use keepwell_messages::{
 };
 
 use super::{Board, BoardTask, Decision, Limits, NewTask, PAUSED_WORKERS_MAX, TASKS_MAX};
-use crate::retry::RetryPolicy;
+use crate::retry::Retries;
 use crate::transition::Step;
 
 impl Board {
@@ -46,7 +46,7 @@ impl Board {
             state: TaskState::Pending,
             pending: None,
             attempt: 0,
-            attempts_max: self.policy.retries_max.saturating_add(1),
+            attempts_max: self.retries.of(&kind).retries_max.saturating_add(1),
             created: now,
             changed: now,
             end: None,
@@ -226,9 +226,9 @@ impl Board {
 
     /// The configuration says something else. What runs beyond smaller limits runs to its end; a retry that has its
     /// time keeps it.
-    pub fn reconfigure(&mut self, policy: RetryPolicy, limits: Limits, now: DateTime<Utc>) -> Decision {
+    pub fn reconfigure(&mut self, retries: Retries, limits: Limits, now: DateTime<Utc>) -> Decision {
         self.decide(now, |board, _| {
-            board.policy = policy;
+            board.retries = retries;
             board.limits = limits;
         })
     }

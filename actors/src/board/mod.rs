@@ -36,7 +36,7 @@ pub use queue_place::QueuePlace;
 pub use report::AttemptOutcome;
 pub use restart::{Kept, KeptTask};
 
-use crate::retry::RetryPolicy;
+use crate::retry::Retries;
 use crate::transition::{IllegalTransition, Step, next_state};
 use census::{Census, Standing};
 use outage::Outages;
@@ -123,7 +123,7 @@ pub struct Decision {
 
 /// All tasks that have not ended.
 pub struct Board {
-    policy: RetryPolicy,
+    retries: Retries,
     limits: Limits,
     tasks: BTreeMap<TaskId, BoardTask>,
     /// Tasks that ended by the call whose decision is not written yet.
@@ -170,9 +170,9 @@ pub struct EndCounts {
 
 impl Board {
     /// An empty board.
-    pub fn new(policy: RetryPolicy, limits: Limits) -> Self {
+    pub fn new(retries: Retries, limits: Limits) -> Self {
         Self {
-            policy,
+            retries,
             limits,
             tasks: BTreeMap::new(),
             ended: BTreeMap::new(),

@@ -54,7 +54,7 @@ mod tests {
     use super::super::tests::{at, backup, id, restore};
     use super::*;
     use crate::board::Limits;
-    use crate::retry::RetryPolicy;
+    use crate::retry::Retries;
 
     #[test]
     fn a_task_knows_who_is_before_it_and_what_has_no_room() {
@@ -63,7 +63,7 @@ mod tests {
             by_repository: [("b".to_owned(), 1)].into(),
             ..Limits::default()
         };
-        let mut board = Board::new(RetryPolicy::default(), limits);
+        let mut board = Board::new(Retries::default(), limits);
         let due = Trigger::Due(at(0));
         for (number, repository, trigger) in [
             (1, "a", due),

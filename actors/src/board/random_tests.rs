@@ -79,7 +79,7 @@ impl World {
     fn new() -> Self {
         let limits = Limits { by_repository: [("repository 1".to_owned(), 1)].into(), ..Limits::default() };
         Self {
-            board: Board::new(RetryPolicy::default(), limits.clone()),
+            board: Board::new(Retries::default(), limits.clone()),
             limits,
             now: 0,
             next_id: 1,
@@ -170,7 +170,7 @@ impl World {
         self.workers.retain(|generation, (task, _)| live.get(task) == Some(generation));
         let next = Generation(self.board.next_generation + 1000);
         let (board, decision) =
-            Board::restore(RetryPolicy::default(), self.limits.clone(), kept, &live, next, at(self.now));
+            Board::restore(Retries::default(), self.limits.clone(), kept, &live, next, at(self.now));
         self.board = board;
         decision
     }

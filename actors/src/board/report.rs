@@ -97,15 +97,19 @@ impl Board {
 
     /// The clock was set back: retries wait from now on, not for the time that the clock showed before.
     pub fn clock_set_back(&mut self, now: DateTime<Utc>) -> Decision {
-        let delay = chrono::TimeDelta::from_std(self.policy.delay_max()).unwrap_or(chrono::TimeDelta::MAX);
-        let at_most = now.checked_add_signed(delay).unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let too_late = |entry: &&super::BoardTask| match &entry.task.pending {
-            Some(PendingReason::Retry(retry)) => retry.at > at_most,
-            _ => false,
-        };
-        let too_late: Vec<TaskId> = self.tasks.values().filter(too_late).map(|entry| entry.task.id).collect();
+        let too_late: Vec<(TaskId, DateTime<Utc>)> = self
+            .tasks
+            .values()
+            .filter_map(|entry| {
+                let Some(PendingReason::Retry(retry)) = &entry.task.pending else { return None };
+                let delay = self.retries.of(&entry.task.kind).delay_max();
+                let delay = chrono::TimeDelta::from_std(delay).unwrap_or(chrono::TimeDelta::MAX);
+                let at_most = now.checked_add_signed(delay).unwrap_or(DateTime::<Utc>::MAX_UTC);
+                (retry.at > at_most).then_some((entry.task.id, at_most))
+            })
+            .collect();
         self.decide(now, |board, decision| {
-            for id in too_late {
+            for (id, at_most) in too_late {
                 let Some(mut retry) = board.tasks.get(&id).and_then(|entry| entry.retry.clone()) else {
                     continue;
                 };
@@ -153,12 +157,13 @@ impl Board {
 
     /// Another attempt, or the end.
     fn try_again(&mut self, id: TaskId, failure: Failure, now: DateTime<Utc>, decision: &mut Decision) {
-        let Some(attempt) = self.tasks.get(&id).map(|entry| entry.task.attempt) else { return };
-        match self.policy.decide(failure.class, attempt) {
+        let Some(entry) = self.tasks.get(&id) else { return };
+        let policy = self.retries.of(&entry.task.kind);
+        match policy.decide(failure.class, entry.task.attempt) {
             RetryDecision::Retry { delay, attempt } => {
                 let delay = chrono::TimeDelta::from_std(delay).unwrap_or(chrono::TimeDelta::MAX);
                 let at = now.checked_add_signed(delay).unwrap_or(DateTime::<Utc>::MAX_UTC);
-                let attempts_max = self.policy.retries_max.saturating_add(1);
+                let attempts_max = policy.retries_max.saturating_add(1);
                 let Failure { class, why } = failure;
                 self.retry(id, Retry { attempt, attempts_max, at, class, why }, now, decision);
             }

@@ -7,7 +7,7 @@ use keepwell_messages::{ErrorClass, Failure, PendingReason, Task, TaskId, TaskKi
 
 use super::census::Standing;
 use super::{Board, BoardTask, Decision, EndCounts, Generation, Limits};
-use crate::retry::RetryPolicy;
+use crate::retry::Retries;
 
 /// A task as the journal has it.
 #[derive(Clone, Debug)]
@@ -40,14 +40,14 @@ impl Board {
     /// crashed, unless it never had one, or had sealed its snapshot: then it starts again, and looks
     /// first. New workers get generations from `first_generation` on, which no worker before had.
     pub fn restore(
-        policy: RetryPolicy,
+        retries: Retries,
         limits: Limits,
         kept: Kept,
         live: &HashMap<TaskId, Generation>,
         first_generation: Generation,
         now: DateTime<Utc>,
     ) -> (Self, Decision) {
-        let mut board = Self::new(policy, limits);
+        let mut board = Self::new(retries, limits);
         board.globally_paused = kept.globally_paused;
         board.counts = kept.counts;
         board.next_generation = first_generation.0;

@@ -79,7 +79,7 @@ impl Scene {
     }
 
     fn with(limits: Limits) -> Self {
-        Self { board: Board::new(RetryPolicy::default(), limits), now: at(0) }
+        Self { board: Board::new(Retries::default(), limits), now: at(0) }
     }
 
     fn create(&mut self, new: NewTask) -> Decision {
@@ -495,7 +495,7 @@ fn a_manager_that_restarts_adopts_the_workers_that_run() {
     let live = [1, 2, 3, 4].map(|number| (id(number), scene.generation(number))).into();
     let kept = kept_of(&scene.board);
     let (board, decision) =
-        Board::restore(RetryPolicy::default(), Limits::default(), kept, &live, Generation(1000), scene.now);
+        Board::restore(Retries::default(), Limits::default(), kept, &live, Generation(1000), scene.now);
     assert_eq!(decision, Decision::default(), "nothing changes");
     scene.board = board;
     assert_eq!(scene.running(), [1, 3, 4]);
@@ -514,7 +514,7 @@ fn after_the_death_of_the_process_attempts_go_on_counting() {
     scene.board.pause(id(4), scene.now).expect("paused");
     let kept = kept_of(&scene.board);
     let (board, decision) = Board::restore(
-        RetryPolicy::default(),
+        Retries::default(),
         Limits::default(),
         kept,
         &HashMap::new(),
@@ -541,7 +541,7 @@ fn a_worker_that_was_never_started_costs_no_attempt() {
     let mut scene = Scene::new();
     scene.create_backups(1..=2, "main");
     let kept = Kept { unstarted: [id(2)].into(), ..kept_of(&scene.board) };
-    let (policy, limits, live) = (RetryPolicy::default(), Limits::default(), HashMap::new());
+    let (policy, limits, live) = (Retries::default(), Limits::default(), HashMap::new());
     let (board, decision) = Board::restore(policy, limits, kept, &live, Generation(1000), scene.now);
     scene.board = board;
     assert!(

@@ -151,7 +151,7 @@ impl Handler<Reconfigured> for ManagerActor {
             return Answer::Now(Err(refusal));
         }
         let (owed, answer) = Owed::new();
-        let (retries, limits) = (self.setup.configured().retries, self.limits());
+        let (retries, limits) = (self.setup.configured().retries.clone(), self.limits());
         let decision = self.board.reconfigure(retries, limits, self.setup.now());
         if decision == Decision::default() {
             self.set_wake(context);

@@ -82,7 +82,7 @@ impl StartedManager {
     ) -> ManagerActor {
         let ledger = Ledger::new(journal.clone(), setup.hub.clone());
         let configured = setup.configured();
-        let board = Board::new(configured.retries, configured.limits.clone());
+        let board = Board::new(configured.retries.clone(), configured.limits.clone());
         let looked_at_clock = setup.reading();
         let mut manager = ManagerActor {
             setup,
@@ -126,7 +126,7 @@ impl ManagerActor {
         let first_generation = Generation(before * GENERATIONS + 1);
         let mut kept = kept_of(kept);
         kept.unstarted = self.unstarted(&kept.tasks);
-        let (retries, limits) = (self.setup.configured().retries, self.limits());
+        let (retries, limits) = (self.setup.configured().retries.clone(), self.limits());
         let (board, decision) = Board::restore(retries, limits, kept, &live, first_generation, now);
         self.board = board;
         self.workers = survivors.iter().map(|survivor| (survivor.worker, survivor.task.clone())).collect();

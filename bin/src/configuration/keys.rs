@@ -307,6 +307,12 @@ const ITEM: &[Key] = &[
         "A task starts at most so long after its due time",
     ),
     key("enabled", Kind::Truth, "true", "Whether the schedule counts"),
+    key(
+        "retry",
+        Kind::Table(RETRY),
+        "",
+        "What follows a failed attempt of it; what is not said is as in `[retry]`",
+    ),
     key("tags", Kind::Texts, "[]", "Tags of its snapshots"),
 ];
 

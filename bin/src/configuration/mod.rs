@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use clap::Args;
 use keepwell_actors::board::Limits;
-use keepwell_actors::retry::RetryPolicy;
+use keepwell_actors::retry::Retries;
 use keepwell_engine::store::{Location, StoreSettings};
 use keepwell_messages::{Item, ItemId};
 
@@ -79,7 +79,7 @@ pub struct Configuration {
     /// How much runs at once.
     pub limits: Limits,
     /// What follows a failed attempt.
-    pub retries: RetryPolicy,
+    pub retries: Retries,
     /// When a worker is given up.
     pub hang_after: Duration,
     /// The longest that one timer runs.

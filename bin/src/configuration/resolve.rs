@@ -1,6 +1,6 @@
 //! From what is written to what is meant: defaults filled in, names and schedules checked, paths made absolute.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use config::Value;
 use keepwell_actors::HANG_AFTER;
 use keepwell_actors::board::Limits;
 use keepwell_actors::calendar::ensure_valid;
-use keepwell_actors::retry::{Backoff, RetryPolicy};
+use keepwell_actors::retry::{Backoff, Retries, RetryPolicy};
 use keepwell_actors::schedule::{Schedule, ScheduleError, TIMER_MAX};
 use keepwell_actors::suggestion::did_you_mean;
 use keepwell_engine::store::{BYTES_PER_SECOND_MIN, Location, StoreSettings};
@@ -70,7 +70,7 @@ pub fn resolve(file: &Path, tree: &Value) -> Result<Configuration, KeyError> {
         file: file.into(),
         data_folder,
         limits: reader.limits(&written)?,
-        retries: reader.retries(&written.retry)?,
+        retries: reader.retries(&written)?,
         hang_after: reader.hang_after(written.hang_after)?,
         timer_max: reader.timer_max(written.timer_max)?,
         compression: reader.compression(written.compression.as_deref())?,
@@ -135,17 +135,34 @@ impl Reader<'_> {
     }
 
     /// A longer delay than the usual longest one is the longest then.
-    fn retries(&self, written: &WrittenRetry) -> Result<RetryPolicy, KeyError> {
-        let default = RetryPolicy::default();
+    fn retries(&self, written: &Written) -> Result<Retries, KeyError> {
+        let general = self.retry_policy(&["retry"], &written.retry, RetryPolicy::default())?;
+        let of_item = |(name, item): (&String, &WrittenItem)| {
+            let policy = self.retry_policy(&["items", name, "retry"], &item.retry, general)?;
+            Ok((ItemId(name.clone()), policy))
+        };
+        let own = written.items.iter().map(of_item).collect::<Result<BTreeMap<_, _>, KeyError>>()?;
+        let of_items = own.into_iter().filter(|(_, policy)| *policy != general).collect();
+        Ok(Retries { general, of_items })
+    }
+
+    /// The policy in the table at `path`, and what is `default` where it says nothing.
+    fn retry_policy(
+        &self,
+        path: &[&str],
+        written: &WrittenRetry,
+        default: RetryPolicy,
+    ) -> Result<RetryPolicy, KeyError> {
+        let wrong = |last: &str, why: String| self.wrong(&[path, &[last]].concat(), why);
         let retries_max = written.max_retries.unwrap_or(default.retries_max);
         if retries_max > RETRIES_MAX {
             let why = format!("{retries_max} is not 0 to {RETRIES_MAX}");
-            return Err(self.wrong(&["retry", "max_retries"], why));
+            return Err(wrong("max_retries", why));
         }
         let backoff = |key: &str, delay: Option<Span>, default: Backoff| match delay {
             None => Ok(default),
             Some(Span(base)) if base <= DELAY_MAX => Ok(Backoff { base, cap: default.cap.max(base) }),
-            Some(_) => Err(self.wrong(&["retry", key], "it is longer than a day")),
+            Some(_) => Err(wrong(key, "it is longer than a day".into())),
         };
         Ok(RetryPolicy {
             retries_max,

@@ -25,7 +25,7 @@ impl Configuration {
         Settings {
             items: self.items.clone(),
             limits: self.limits.clone(),
-            retries: self.retries,
+            retries: self.retries.clone(),
             hang_after: self.hang_after,
             timer_max: self.timer_max,
             program_version: env!("CARGO_PKG_VERSION").into(),

@@ -192,6 +192,8 @@ pub struct WrittenItem {
     pub jitter: Option<Span>,
     /// Whether the schedule counts.
     pub enabled: bool,
+    /// What follows a failed attempt of it, where that is something else than of others.
+    pub retry: WrittenRetry,
     /// Tags of its snapshots.
     pub tags: Words,
 }
@@ -207,6 +209,7 @@ impl Default for WrittenItem {
             time_zone: None,
             jitter: None,
             enabled: true,
+            retry: WrittenRetry::default(),
             tags: Words::default(),
         }
     }
