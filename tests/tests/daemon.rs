@@ -248,6 +248,38 @@ async fn watch_tells_events_and_finds_a_daemon_that_was_started_again() {
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
 }
 
+#[test]
+fn a_service_manager_is_told_that_it_serves_lives_and_stops() {
+    let home = DaemonHome::new();
+    let path = home.path("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let told = || {
+        let mut text = [0; 4096];
+        let length = socket.recv(&mut text).unwrap();
+        String::from_utf8(text[..length].to_vec()).unwrap()
+    };
+    let serve = home.command("serve");
+    // The watchdog names the process that is to give signs of life, as systemd does.
+    let mut command = std::process::Command::new("/bin/sh");
+    command
+        .args(["-c", "WATCHDOG_PID=$$ exec \"$0\" \"$@\""])
+        .arg(serve.get_program())
+        .args(serve.get_args());
+    command.args(["--listen", "127.0.0.1:0"]).env_clear();
+    command.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000");
+    let daemon = keepwell_tests::running::Running::start(command);
+    let until = |word: &str| while !told().lines().any(|line| line == word) {};
+    until("READY=1");
+    for _ in 0..3 {
+        until("WATCHDOG=1");
+    }
+    daemon.signal(Signal::TERM);
+    until("STOPPING=1");
+    assert!(daemon.end().output.status.success());
+}
+
 /// A certificate for loopback, and its key, in these files.
 fn write_certificate(home: &DaemonHome) -> Vec<u8> {
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into(), "localhost".into()]).unwrap();

@@ -5,7 +5,7 @@
 use std::io;
 
 use keepwell_actors::Told;
-use keepwell_messages::{BackedUp, Event, NumberedEvent, Restored, TaskEnd};
+use keepwell_messages::{BackedUp, Event, NumberedEvent, Restored, TaskEnd, TaskKind};
 use tracing::{info, warn};
 use tracing_subscriber::filter::EnvFilter;
 
@@ -43,7 +43,14 @@ fn tell(NumberedEvent { number, event, .. }: &NumberedEvent) {
     let name = event.name();
     match event {
         Event::TaskCreated(told) => {
-            info!(number, task = %told.task, kind = ?told.kind, trigger = ?told.trigger, "{name}")
+            let (task, trigger) = (told.task, told.trigger);
+            match &told.kind {
+                TaskKind::Backup(item) => info!(number, %task, %item, ?trigger, "{name}"),
+                TaskKind::Restore(restore) => {
+                    let (repository, snapshot) = (&restore.repository, &restore.snapshot);
+                    info!(number, %task, repository, snapshot, target = ?restore.target, "{name}");
+                }
+            }
         }
         Event::TaskQueued(told) => info!(number, task = %told.task, reason = ?told.reason, "{name}"),
         Event::TaskStatusUpdate(told) => {

@@ -17,7 +17,7 @@ use keepwell_actors::{Handle, Keepwell, Settings};
 use keepwell_engine::control::Control;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::broker::Broker;
@@ -29,8 +29,6 @@ use crate::http::{Certificate, HttpDoor, Token};
 pub use announcement::Announcement;
 pub use log::start as start_log;
 
-/// How soon an interrupt is noticed.
-const SIGNALS_LOOKED_AT_EVERY: Duration = Duration::from_millis(100);
 /// Workers that do not end are left behind after it: the process ends, and they with it. With what comes
 /// before and after it, that is less than the ten seconds that are promised.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(7);
@@ -55,6 +53,8 @@ impl Daemon {
     /// Serves until a signal comes.
     pub async fn serve(self, reread: impl AsyncFn(&Handle)) -> Ended {
         let mut reread_asked = watched(SignalKind::hangup())?;
+        let (mut terminated, mut interrupted) =
+            (watched(SignalKind::terminate())?, watched(SignalKind::interrupt())?);
         let handle = Keepwell::start(self.settings).await.map_err(start_failure)?;
         tell_repairs(&handle);
         if let Some(listening) = Listening::new(&handle, None) {
@@ -79,13 +79,23 @@ impl Daemon {
         tell_service_manager(&[NotifyState::Ready]);
         let (manager, scheduler) = (handle.manager(), handle.scheduler());
         let ended = loop {
+            // One that came before the signals were watched here.
+            if self.control.is_cancelled() {
+                break Ok(Ending::Done);
+            }
             tokio::select! {
-                () = cancelled(&self.control) => break Ok(Ending::Done),
+                _ = terminated.recv() => break Ok(Ending::Done),
+                _ = interrupted.recv() => break Ok(Ending::Done),
                 _ = reread_asked.recv() => {
                     if let Some(certificate) = &certificate {
                         certificate.look();
                     }
-                    reread(&handle).await;
+                    // It may have to wait for the journal; an end does not wait for it.
+                    tokio::select! {
+                        () = reread(&handle) => {}
+                        _ = terminated.recv() => break Ok(Ending::Done),
+                        _ = interrupted.recv() => break Ok(Ending::Done),
+                    }
                 }
                 why = manager.closed() => break Err(gave_up(&why.to_string())),
                 why = scheduler.closed() => break Err(gave_up(&why.to_string())),
@@ -102,16 +112,7 @@ impl Daemon {
         tell_service_manager(&[NotifyState::Stopping]);
         info!("keepwell stops: active tasks end, what they stored is kept");
         // Listeners hear of the ends before the door closes.
-        match timeout(SHUTDOWN_WITHIN, handle.shutdown()).await {
-            Ok(stragglers) => {
-                for straggler in stragglers {
-                    warn!(?straggler, "did not end in time");
-                }
-            }
-            Err(_) => {
-                warn!("the actors did not end within {} s; the process ends", SHUTDOWN_WITHIN.as_secs())
-            }
-        }
+        let shut_down = timeout(SHUTDOWN_WITHIN, handle.shutdown()).await;
         let close_broker = async {
             if let Some(broker) = broker {
                 broker.stop().await;
@@ -119,6 +120,14 @@ impl Daemon {
         };
         futures::join!(stop.stop(true), close_broker);
         Announcement::remove(&self.data_folder);
+        let Ok(stragglers) = shut_down else {
+            warn!("the actors did not end within {} s; the process ends", SHUTDOWN_WITHIN.as_secs());
+            // A runtime that is dropped waits for its threads, and one of them hangs.
+            std::process::exit(1);
+        };
+        for straggler in stragglers {
+            warn!(?straggler, "did not end in time");
+        }
         info!("keepwell has stopped");
         ended
     }
@@ -131,14 +140,6 @@ pub fn url(address: SocketAddr, is_secure: bool) -> String {
 
 fn watched(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::usage(format!("signals cannot be watched: {error}")))
-}
-
-async fn cancelled(control: &Control) {
-    let mut look = interval(SIGNALS_LOOKED_AT_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !control.is_cancelled() {
-        look.tick().await;
-    }
 }
 
 fn gave_up(why: &str) -> Failure {
