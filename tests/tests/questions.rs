@@ -348,7 +348,7 @@ fn a_question_is_answered_in_a_pause_and_the_paused_backup_still_reads_and_store
     let (papers, observer) = (Papers::new(), Observer::default());
     write_file(&papers.path("large"), 64 * MIB, 7).expect("a file");
     let source = observer.source_of(papers.folder.path());
-    let items = vec![observed_item("large"), folder_item("small", Path::new("/proc/self/fdinfo"))];
+    let items = vec![observed_item("large")];
     let settings = Settings { items, ..papers.scene.settings(source) };
     live(settings, async |handle: Handle| {
         let mut witness = Witness::of(&handle);
