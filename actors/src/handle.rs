@@ -106,9 +106,17 @@ impl Handle {
     /// # Errors
     /// See [`AskError`].
     pub async fn ask<R: Request>(&self, request: R) -> Result<R::Reply, AskError> {
-        let reply = self.command(CommandId(Uuid::now_v7()), request.into(), IsNew::Yes).await?;
+        let reply = self.ask_command(request.into()).await?;
         let other = || Refusal::Invalid("another command was answered".into());
         R::reply_of(reply).ok_or_else(|| other().into())
+    }
+
+    /// The same for a command of any kind, with its reply among the others.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub async fn ask_command(&self, command: Command) -> Result<Reply, AskError> {
+        self.command(CommandId(Uuid::now_v7()), command, IsNew::Yes).await
     }
 
     /// Carries out a command that its sender numbered. The same id again, also after a restart of the whole

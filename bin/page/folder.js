@@ -135,33 +135,35 @@ function entryRow(entry, repository, snapshot, zone) {
       el('span', { class: 'entry-name' }, icon(kind), words),
       entry.link_target !== null && el('span', { class: 'quiet' }, ` → ${entry.link_target}`),
     ),
-    el(
-      'td',
-      { 'data-label': 'Size', class: 'figure-cell' },
-      kind === 'file' ? bytes(entry.bytes) : el('span', { class: 'quiet' }, '–'),
-    ),
+    entrySize(entry),
     el('td', { 'data-label': 'Changed' }, instant(entry.modified, zone, 'dated')),
     el('td', { 'data-label': 'Mode' }, el('code', {}, modeWords(entry.mode))),
     el('td', { 'data-label': 'Owner' }, `${entry.user}:${entry.group}`),
+    entryActions(entry, repository, snapshot),
+  );
+}
+
+/** The cell of an entry's size. */
+export function entrySize({ kind, bytes: size }) {
+  return el(
+    'td',
+    { 'data-label': 'Size', class: 'figure-cell' },
+    kind === 'file' ? bytes(size) : el('span', { class: 'quiet' }, '–'),
+  );
+}
+
+/** The cell of what can be done with an entry. */
+export function entryActions({ name, path, kind }, repository, snapshot) {
+  const address = fileAddress(repository, snapshot, path);
+  return el(
+    'td',
+    { class: 'actions' },
     el(
-      'td',
-      { class: 'actions' },
-      el(
-        'div',
-        { class: 'action-row' },
-        kind === 'file' &&
-          el(
-            'a',
-            {
-              class: 'button',
-              href: fileAddress(repository, snapshot, path),
-              download: name,
-              'aria-label': `Download ${name}`,
-            },
-            'Download',
-          ),
-        restoreButton(repository, snapshot, path, name, 'Restore'),
-      ),
+      'div',
+      { class: 'action-row' },
+      kind === 'file' &&
+        el('a', { class: 'button', href: address, download: name, 'aria-label': `Download ${name}` }, 'Download'),
+      restoreButton(repository, snapshot, path, name, 'Restore'),
     ),
   );
 }

@@ -9,7 +9,7 @@ import { el, onActions, show } from './dom.js';
 import { explanation } from './explanation.js';
 import { icon, statusIcon } from './icons.js';
 import { noticeRefusal, notice, sentence } from './notices.js';
-import { STATUS_WORDS, adviceFor, endWords, purposeOf, titleOf, withErrors } from './outcomes.js';
+import { adviceFor, endWords, endedHead, purposeOf, titleOf } from './outcomes.js';
 import { count, dayOf, instant, span } from './quantities.js';
 import { Question } from './question.js';
 import { go, hashOf } from './routes.js';
@@ -180,16 +180,9 @@ function dayTasks(tasks, zone) {
               el(
                 'div',
                 { class: 'row-body' },
-                el(
-                  'div',
-                  { class: 'row-head' },
-                  el('h3', {}, titleOf(task)),
-                  el('span', { class: `status is-${task.state}` }, STATUS_WORDS[task.state], withErrors(task.end)),
-                  el(
-                    'span',
-                    { class: 'quiet' },
-                    `${instant(task.changed, zone, 'clock')}, after ${span((new Date(task.changed) - new Date(task.created)) / 1000)}`,
-                  ),
+                endedHead(
+                  task,
+                  `${instant(task.changed, zone, 'clock')}, after ${span((new Date(task.changed) - new Date(task.created)) / 1000)}`,
                 ),
                 el(
                   'p',

@@ -82,6 +82,17 @@ export function titleOf(task) {
   return path ? (path.split('/').filter(Boolean).pop() ?? '/') : `snapshot ${snapshot.slice(0, 8)}`;
 }
 
+/** The head of an ended task's row: what it is of, how it ended, and `when` in the caller's words. */
+export function endedHead(task, when) {
+  return el(
+    'div',
+    { class: 'row-head' },
+    el('h3', {}, titleOf(task)),
+    el('span', { class: `status is-${task.state}` }, STATUS_WORDS[task.state], withErrors(task.end)),
+    el('span', { class: 'quiet' }, when),
+  );
+}
+
 /** What it does and why, in few words. */
 export function purposeOf(task, due) {
   if (task.kind.restore) {

@@ -1,11 +1,11 @@
 // Entries of all snapshots whose names match a pattern.
 
-import { command, fileAddress } from './api.js';
+import { command } from './api.js';
 import { columns, damaged, listed, refused, waiting } from './answers.js';
 import { el } from './dom.js';
-import { restoreButton } from './folder.js';
+import { entryActions, entrySize } from './folder.js';
 import { icon } from './icons.js';
-import { bytes, instant } from './quantities.js';
+import { instant } from './quantities.js';
 import { Question } from './question.js';
 import { hashOf } from './routes.js';
 import { repaint } from './store.js';
@@ -55,9 +55,8 @@ function found(repository, pattern, state) {
 }
 
 function matchRow({ snapshot, time, entry }, repository, zone) {
-  const { path, kind, name } = entry;
+  const { path, kind } = entry;
   const folder = kind === 'folder' ? path : path.slice(0, path.lastIndexOf('/')) || '/';
-  const address = fileAddress(repository, snapshot, path);
   return el(
     'tr',
     { 'data-key': `${snapshot}${path}` },
@@ -78,21 +77,7 @@ function matchRow({ snapshot, time, entry }, repository, zone) {
       ' ',
       el('code', { class: 'quiet' }, snapshot.slice(0, 8)),
     ),
-    el(
-      'td',
-      { 'data-label': 'Size', class: 'figure-cell' },
-      kind === 'file' ? bytes(entry.bytes) : el('span', { class: 'quiet' }, '–'),
-    ),
-    el(
-      'td',
-      { class: 'actions' },
-      el(
-        'div',
-        { class: 'action-row' },
-        kind === 'file' &&
-          el('a', { class: 'button', href: address, download: name, 'aria-label': `Download ${name}` }, 'Download'),
-        restoreButton(repository, snapshot, path, name, 'Restore'),
-      ),
-    ),
+    entrySize(entry),
+    entryActions(entry, repository, snapshot),
   );
 }

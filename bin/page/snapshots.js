@@ -3,7 +3,7 @@
 import { command } from './api.js';
 import { el, onActions, show } from './dom.js';
 import { comparison } from './differences.js';
-import { folderView } from './folder.js';
+import { folderView, restoreButton } from './folder.js';
 import { icon } from './icons.js';
 import { searchView } from './search.js';
 import { bytes, instant, number } from './quantities.js';
@@ -255,19 +255,7 @@ function snapshotRow(snapshot, repository, state) {
           },
           'Browse',
         ),
-        el(
-          'button',
-          {
-            type: 'button',
-            'data-action': 'restore',
-            'data-repository': repository,
-            'data-snapshot': id,
-            'data-path': '',
-            'data-title': `the snapshot of ${made}`,
-            'aria-label': `Restore the snapshot of ${made}`,
-          },
-          'Restore',
-        ),
+        restoreButton(repository, id, '', `the snapshot of ${made}`, 'Restore'),
       ),
     ),
   );

@@ -6,7 +6,7 @@ import { confirmed } from './dialog.js';
 import { el, onActions, show } from './dom.js';
 import { icon, statusIcon } from './icons.js';
 import { notice, noticeRefusal, sentence } from './notices.js';
-import { STATUS_WORDS, adviceFor, endWords, purposeOf, titleOf, withErrors } from './outcomes.js';
+import { STATUS_WORDS, adviceFor, endWords, endedHead, purposeOf, titleOf } from './outcomes.js';
 import { bytes, instant, span } from './quantities.js';
 import { hashOf } from './routes.js';
 import { statusOf } from './state.js';
@@ -215,13 +215,7 @@ function endedRow(task, state) {
     el(
       'div',
       { class: 'row-body' },
-      el(
-        'div',
-        { class: 'row-head' },
-        el('h3', {}, titleOf(task)),
-        el('span', { class: `status is-${status}` }, STATUS_WORDS[status], withErrors(task.end)),
-        el('span', { class: 'quiet' }, relative(task.changed, zone)),
-      ),
+      endedHead(task, relative(task.changed, zone)),
       el('p', { class: failure ? 'why' : 'quiet' }, task.kind.restore && 'Restore: ', sentence(endWords(task.end))),
       failure && el('p', { class: 'quiet' }, adviceFor(failure)),
     ),

@@ -179,6 +179,15 @@ fn hint_for(error: &Error) -> Option<String> {
     Some(hint.into())
 }
 
+/// The cause of all causes, which says most: those before it often repeat the address.
+pub fn innermost(error: &dyn std::error::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
 /// What to do about a failure of this class, if there is one thing to do.
 pub fn hint_for_class(class: ErrorClass) -> Option<&'static str> {
     match class {

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
+use crate::quantities::shown_hex;
+
 /// What is served at `/`.
 pub const INDEX: &str = "index.html";
 
@@ -77,9 +79,7 @@ pub fn file(name: &str) -> Option<PageFile> {
 }
 
 fn etag(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    let hex: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}\"")
+    format!("\"{}\"", shown_hex(&Sha256::digest(bytes)[..16]))
 }
 
 fn content_type(name: &str) -> &'static str {

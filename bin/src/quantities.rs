@@ -1,5 +1,6 @@
 //! Sizes, durations and times as people write and read them.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Local, NaiveDate, NaiveDateTime, TimeZone};
@@ -66,6 +67,15 @@ pub fn parse_time(text: &str) -> Result<DateTime<FixedOffset>, String> {
         .and_then(|local| Local.from_local_datetime(&local).earliest())
         .map(|time| time.fixed_offset())
         .ok_or_else(|| format!("{text:?} is no time: write it as 2026-01-31 22:08:41"))
+}
+
+/// Bytes as lower-case hexadecimal digits, two a byte.
+pub fn shown_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A number of bytes for people, as restic shows it.

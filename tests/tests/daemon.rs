@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use keepwell_tests::daemon::{Daemon, DaemonHome};
 use keepwell_tests::programs::transcript;
-use keepwell_tests::running::wait_for;
+use keepwell_tests::running::{PATIENCE, wait_for};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -288,63 +288,16 @@ fn write_certificate(home: &DaemonHome) -> Vec<u8> {
     made.cert.der().to_vec()
 }
 
-/// What a client is shown at this address.
-fn shown_certificate(address: &str) -> Vec<u8> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let roots = rustls::RootCertStore::empty();
-    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let seen = std::sync::Arc::new(Seen);
-    config.dangerous().set_certificate_verifier(seen.clone());
-    let name = "localhost".try_into().unwrap();
-    let mut connection = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    while connection.is_handshaking() {
-        connection.complete_io(&mut stream).unwrap();
-    }
-    connection.peer_certificates().unwrap()[0].to_vec()
+/// What a client is shown, whether it trusts that or not.
+async fn shown_certificate(daemon: &Daemon) -> Vec<u8> {
+    let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).tls_info(true).no_proxy();
+    // A new connection each time: what counts is what is shown now.
+    let answer = client.build().unwrap().get(format!("{}/healthz", daemon.url)).send().await.unwrap();
+    answer.extensions().get::<reqwest::tls::TlsInfo>().unwrap().peer_certificate().unwrap().to_vec()
 }
 
-/// Takes any certificate: what is looked at is which one is shown.
-#[derive(Debug)]
-struct Seen;
-
-impl rustls::client::danger::ServerCertVerifier for Seen {
-    fn verify_server_cert(
-        &self,
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &[rustls::pki_types::CertificateDer<'_>],
-        _: &rustls::pki_types::ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
-    }
-}
-
-#[test]
-fn with_a_certificate_it_speaks_tls_and_shows_a_renewed_one_without_a_restart() {
+#[tokio::test]
+async fn with_a_certificate_it_speaks_tls_and_shows_a_renewed_one_without_a_restart() {
     let home = DaemonHome::new();
     let first = write_certificate(&home);
     let path = |name: &str| home.path(name).display().to_string();
@@ -357,16 +310,21 @@ fn with_a_certificate_it_speaks_tls_and_shows_a_renewed_one_without_a_restart() 
     assert!(daemon.url.starts_with("https://"), "{}", daemon.url);
     let status = || home.command("status").output().unwrap();
     assert!(status().status.success(), "{}", transcript(&status()));
-    assert!(shown_certificate(daemon.address()) == first);
+    assert!(shown_certificate(&daemon).await == first);
     // One that cannot be read leaves the old one.
     std::fs::write(home.path("certificate.pem"), "half a certif").unwrap();
     daemon.running.signal(Signal::HUP);
     wait_for("the complaint", || {
         daemon.running.stderr().contains("the old certificate is shown").then_some(())
     });
-    assert!(shown_certificate(daemon.address()) == first);
+    assert!(shown_certificate(&daemon).await == first);
     let second = write_certificate(&home);
     daemon.running.signal(Signal::HUP);
-    wait_for("the renewed certificate", || (shown_certificate(daemon.address()) == second).then_some(()));
+    let renewed = async {
+        while shown_certificate(&daemon).await != second {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, renewed).await.expect("the renewed certificate");
     assert!(status().status.success(), "{}", transcript(&status()));
 }

@@ -15,11 +15,10 @@ use keepwell_messages::{Answer, Command, CommandId, Failed, MESSAGE_VERSION, Rep
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tracing::warn;
-use uuid::Uuid;
 
 use super::state::SharedState;
 use super::subjects::Subjects;
-use crate::doors::{COMMAND_BYTES_MAX, DoorError, Kind, fields_of, perform};
+use crate::doors::{self, COMMAND_BYTES_MAX, DoorError, Kind, fields_of, perform};
 
 /// Numbers a command.
 const COMMAND_ID: &str = "Keepwell-Command-Id";
@@ -100,10 +99,7 @@ async fn carry_out(
     let id = command_id(request.headers.as_ref())?;
     match encoding {
         Encoding::Json => perform(handle, name, &request.payload, id).await,
-        Encoding::Bincode => {
-            let command = read_bincode(name, &request.payload)?;
-            Ok(handle.ask_as(id.unwrap_or_else(|| CommandId(Uuid::now_v7())), command).await?)
-        }
+        Encoding::Bincode => doors::carry_out(handle, read_bincode(name, &request.payload)?, id).await,
     }
 }
 
@@ -166,6 +162,7 @@ impl Encoding {
 #[cfg(test)]
 mod tests {
     use keepwell_messages::{GetItems, ItemRemoved, PauseBackup};
+    use uuid::Uuid;
 
     use super::*;
 

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::state::SharedState;
 use crate::configuration::{BrokerLogin, BrokerSettings};
+use crate::exit::innermost;
 use crate::password::{self, PasswordSource};
 
 /// The longest that one server may take to let us in.
@@ -145,7 +146,7 @@ fn refused(settings: &BrokerSettings, error: &ConnectError) -> String {
         (kind, _) if kind == ConnectErrorKind::Tls || is_of_tls(error) => {
             format!(
                 "no TLS with the broker at {servers}: {}; check broker.url and broker.tls_ca_file",
-                cause(error)
+                innermost(error)
             )
         }
         (ConnectErrorKind::TimedOut, _) => {
@@ -153,14 +154,9 @@ fn refused(settings: &BrokerSettings, error: &ConnectError) -> String {
         }
         _ => format!(
             "the broker at {servers} cannot be reached: {}; check broker.url, and that it runs there",
-            cause(error)
+            innermost(error)
         ),
     }
-}
-
-/// The innermost reason, which says most.
-fn cause(error: &ConnectError) -> String {
-    reasons(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Whether TLS is what went wrong: the library tells that as an error of the connection.

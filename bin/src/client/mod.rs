@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::Context;
-use crate::exit::{Ended, Failure};
+use crate::exit::{Ended, Failure, innermost};
 use crate::http::Token;
 
 pub use find::ClientArguments;
@@ -165,15 +165,6 @@ impl Client {
                 .hint("check the address, and that both are the same version");
         ClientError { code: None, failure }
     }
-}
-
-/// The cause of all causes: those before it repeat the address.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }
 
 /// Finds the daemon and talks to it.

@@ -85,13 +85,9 @@ pub enum BrokerLogin {
 }
 
 impl DaemonSettings {
-    /// Whoever is on a network may read what is said on it without TLS.
+    /// See [`ensure_safe`].
     pub fn ensure_safe(&self) -> Result<(), &'static str> {
-        if self.listen.ip().is_loopback() || self.tls.is_some() || self.insecure {
-            return Ok(());
-        }
-        Err("whoever is on that network could read what is said: give tls_certificate and tls_key, or \
-             insecure = true behind a proxy that has them")
+        ensure_safe(self.listen, self.tls.as_ref(), self.insecure)
     }
 
     /// Checks what is written.
@@ -118,11 +114,8 @@ impl DaemonSettings {
                 );
             }
         };
-        if !listen.ip().is_loopback() && tls.is_none() && !written.insecure {
-            let why = "whoever is on that network could read what is said: give tls_certificate and tls_key, or \
-                       insecure = true behind a proxy that has them";
-            return Err(reader.wrong(&at("listen"), why));
-        }
+        ensure_safe(listen, tls.as_ref(), written.insecure)
+            .map_err(|why| reader.wrong(&at("listen"), why))?;
         let hosts = written.allowed_hosts.0.iter().map(|host| allowed_host(reader, host));
         let log_format = match written.log_format.as_deref() {
             None | Some("text") => LogFormat::Text,
@@ -137,6 +130,15 @@ impl DaemonSettings {
             log_format,
         })
     }
+}
+
+/// Whoever is on a network may read what is said on it without TLS.
+fn ensure_safe(listen: SocketAddr, tls: Option<&TlsFiles>, insecure: bool) -> Result<(), &'static str> {
+    if listen.ip().is_loopback() || tls.is_some() || insecure {
+        return Ok(());
+    }
+    Err("whoever is on that network could read what is said: give tls_certificate and tls_key, or \
+         insecure = true behind a proxy that has them")
 }
 
 /// A host's name in lower case, without a port.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use keepwell_actors::Handle;
-use keepwell_messages::{GetItems, GetTaskManagerStats};
 use sd_notify::NotifyState;
 use tokio::time::{interval, timeout};
 use tracing::warn;
+
+use crate::doors::actors_answer;
 
 /// Gives them, if they are wanted.
 pub async fn keep_alive(handle: Handle) {
@@ -19,10 +20,7 @@ pub async fn keep_alive(handle: Handle) {
     let mut turn = interval(every.max(Duration::from_millis(100)));
     loop {
         turn.tick().await;
-        let asked = async {
-            handle.ask(GetTaskManagerStats {}).await.is_ok() && handle.ask(GetItems {}).await.is_ok()
-        };
-        match timeout(every, asked).await {
+        match timeout(every, actors_answer(&handle)).await {
             Ok(true) => super::tell_service_manager(&[NotifyState::Watchdog]),
             Ok(false) | Err(_) => warn!("the actors do not answer; the service manager gets no sign of life"),
         }

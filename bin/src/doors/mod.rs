@@ -8,5 +8,5 @@ mod perform;
 mod refused;
 
 pub use listening::Listening;
-pub use perform::{COMMAND_BYTES_MAX, fields_of, perform, read_command};
+pub use perform::{COMMAND_BYTES_MAX, actors_answer, carry_out, fields_of, perform, read_command};
 pub use refused::{DoorError, Kind};

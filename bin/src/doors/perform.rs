@@ -2,11 +2,10 @@
 
 use keepwell_actors::Handle;
 use keepwell_actors::suggestion::did_you_mean;
-use keepwell_messages::{Command, CommandId, Reply};
+use keepwell_messages::{Command, CommandId, GetItems, GetTaskManagerStats, Reply};
 use serde::Deserialize;
 use serde::de::value::MapDeserializer;
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::{DoorError, Kind};
 
@@ -23,8 +22,16 @@ pub async fn perform(
     body: &[u8],
     id: Option<CommandId>,
 ) -> Result<Reply, DoorError> {
-    let command = read_command(name, body)?;
-    let id = id.unwrap_or_else(|| CommandId(Uuid::now_v7()));
+    carry_out(handle, read_command(name, body)?, id).await
+}
+
+/// The same for a command that has been read.
+///
+/// # Errors
+/// An `id` that was another command's, or what it was refused with.
+pub async fn carry_out(handle: &Handle, command: Command, id: Option<CommandId>) -> Result<Reply, DoorError> {
+    let Some(id) = id else { return Ok(handle.ask_command(command).await?) };
+    let name = command.name();
     let reply = handle.ask_as(id, command).await?;
     if reply.name() == name {
         return Ok(reply);
@@ -32,6 +39,11 @@ pub async fn perform(
     let message = format!("command {id} was {} and is answered; it cannot be {name} too", reply.name());
     Err(DoorError { code: "command-id-used", ..DoorError::new(Kind::State, message) }
         .hint("give each command an id of its own, and the same only to the same command"))
+}
+
+/// Whether the manager and the scheduler answer.
+pub async fn actors_answer(handle: &Handle) -> bool {
+    handle.ask(GetTaskManagerStats {}).await.is_ok() && handle.ask(GetItems {}).await.is_ok()
 }
 
 /// Reads a command of this name from its fields; no body at all is no fields.
@@ -83,7 +95,7 @@ pub fn fields_of(reply: &Reply) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use keepwell_messages::{GetItems, ItemRemoved, PauseBackup};
+    use keepwell_messages::{ItemRemoved, PauseBackup};
 
     use super::*;
 

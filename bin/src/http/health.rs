@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::events::Listeners;
 use crate::broker::{BrokerState, SharedState};
-use crate::doors::DoorError;
+use crate::doors::{DoorError, actors_answer};
 
 /// Who asks whether we are ready does not wait longer.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -66,9 +66,7 @@ pub async fn lives() -> HttpResponse {
 
 /// Its actors answer. A broker that is away keeps nobody from backing up, and is told beside it.
 pub async fn ready(handle: web::Data<Handle>, broker: web::Data<Option<SharedState>>) -> HttpResponse {
-    let asked =
-        async { handle.ask(GetTaskManagerStats {}).await.is_ok() && handle.ask(GetItems {}).await.is_ok() };
-    match timeout(READY_WITHIN, asked).await {
+    match timeout(READY_WITHIN, actors_answer(&handle)).await {
         Ok(true) => {
             let broker = broker.as_ref().as_ref().map_or("", |broker| match broker.now() {
                 BrokerState { connected: false, .. } => "broker: not connected\n",

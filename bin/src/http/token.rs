@@ -3,7 +3,6 @@
 //! The page does not keep it: it keeps a cookie whose value is made of the token and gives nothing of it away.
 //! Both outlive a restart; a new token ends all cookies.
 
-use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -14,6 +13,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::exit::Failure;
+use crate::quantities::shown_hex;
 
 /// 32 random bytes, in hexadecimal.
 const TOKEN_BYTES: usize = 32;
@@ -69,7 +69,7 @@ impl Token {
         let mut random = [0; TOKEN_BYTES];
         getrandom::fill(&mut random)
             .map_err(|error| Failure::usage(format!("the system gives no random numbers: {error}")))?;
-        let text = hexadecimal(&random);
+        let text = shown_hex(&random);
         let write = || -> io::Result<()> {
             let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
             writeln!(out, "{text}")?;
@@ -81,7 +81,7 @@ impl Token {
 
     fn of(text: &str) -> Self {
         let cookie = Sha256::new().chain_update("keepwell page\0").chain_update(text).finalize();
-        Self { token: text.into(), cookie: hexadecimal(&cookie).into() }
+        Self { token: text.into(), cookie: shown_hex(&cookie).into() }
     }
 
     /// Whether somebody's is this one, in a time that does not tell how much of it is right.
@@ -107,14 +107,6 @@ impl Token {
 
 fn equal(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

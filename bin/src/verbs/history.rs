@@ -42,7 +42,7 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
         table.rows.extend(tasks.iter().map(|task| {
             [
                 shown_instant(task.changed),
-                task_words::subject(task),
+                task_words::subject(&task.kind),
                 task.state.to_string(),
                 task_words::attempt(task),
                 task_words::trigger(task),

@@ -6,8 +6,8 @@ use keepwell_messages::{CancelReason, PendingReason, Task, TaskEnd, TaskKind, Ta
 use crate::quantities::{shown_bytes, shown_duration};
 
 /// What a task works on.
-pub fn subject(task: &Task) -> String {
-    match &task.kind {
+pub fn subject(kind: &TaskKind) -> String {
+    match kind {
         TaskKind::Backup(item) => item.to_string(),
         TaskKind::Restore(request) => format!("restore of {}", request.snapshot),
     }

@@ -62,7 +62,7 @@ pub fn print(tasks: &[Task], context: &Context) -> Result<(), Failure> {
     let mut table = Table::new(["Item", "State", "Attempt", "Progress", "Why", "Task"]);
     table.rows.extend(tasks.iter().map(|task| {
         [
-            task_words::subject(task),
+            task_words::subject(&task.kind),
             task_words::state(task),
             task_words::attempt(task),
             task_words::progress(task),

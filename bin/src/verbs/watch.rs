@@ -108,7 +108,7 @@ impl<'a> View<'a> {
             bar.finish_and_clear();
         }
         for task in tasks {
-            let bar = bar(bars, &task_words::subject(task));
+            let bar = bar(bars, &task_words::subject(&task.kind));
             bar.set_message(task_words::state(task));
             self.tasks.insert(task.id, bar);
         }
@@ -149,13 +149,7 @@ impl<'a> View<'a> {
         match &told.event {
             Event::TaskCreated(created) => {
                 if let Some(bars) = &self.bars {
-                    let subject = match &created.kind {
-                        keepwell_messages::TaskKind::Backup(item) => item.to_string(),
-                        keepwell_messages::TaskKind::Restore(request) => {
-                            format!("restore of {}", request.snapshot)
-                        }
-                    };
-                    self.tasks.insert(created.task, bar(bars, &subject));
+                    self.tasks.insert(created.task, bar(bars, &task_words::subject(&created.kind)));
                 }
             }
             Event::TaskStatusUpdate(update) => {
@@ -190,12 +184,9 @@ fn bar(bars: &MultiProgress, subject: &str) -> ProgressBar {
 fn in_words(event: &Event) -> String {
     let name = event.name();
     match event {
-        Event::TaskCreated(told) => match &told.kind {
-            keepwell_messages::TaskKind::Backup(item) => format!("{name}: {item} ({})", told.task),
-            keepwell_messages::TaskKind::Restore(request) => {
-                format!("{name}: restore of {} ({})", request.snapshot, told.task)
-            }
-        },
+        Event::TaskCreated(told) => {
+            format!("{name}: {} ({})", task_words::subject(&told.kind), told.task)
+        }
         Event::TaskQueued(told) => format!("{name}: {}", told.task),
         Event::TaskStatusUpdate(told) => format!("{name}: {} is {}", told.task, told.to),
         Event::TaskCompleted(told) | Event::TaskFailed(told) | Event::TaskCancelled(told) => {
