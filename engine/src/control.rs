@@ -95,6 +95,11 @@ impl Control {
         if self.shared.state.load(Ordering::Acquire) == FENCED { Err(Error::Cancelled) } else { Ok(()) }
     }
 
+    /// Fails once the job is cancelled or fenced, and never blocks: for who holds what others wait for.
+    pub(crate) fn ensure_not_cancelled(&self) -> Result<()> {
+        if self.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
     /// Returns at once while running, blocks while paused, fails once cancelled.
     /// One atomic load when running, so hot loops may call it for every chunk.
     pub fn checkpoint(&self) -> Result<()> {

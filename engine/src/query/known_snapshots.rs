@@ -49,7 +49,7 @@ impl KnownSnapshots {
         let listed = Mutex::new(SnapshotList::default());
         self.known.lock().retain(|id, _| ids.binary_search(id).is_ok());
         let readers = repository.files().store().connections().clamp(2, READERS_MAX);
-        for_each_in_parallel(&ids, readers, control, &|id| {
+        for_each_in_parallel(&ids, readers, &|| control.checkpoint(), &|id| {
             match self.get(repository, id) {
                 Ok(known) => listed.lock().snapshots.push((id, known.snapshot)),
                 // Removed since it was listed.

@@ -20,8 +20,10 @@ impl Repository {
     /// removed is forgotten, what they added is read. Call it after taking the
     /// lock, and after listing snapshots that are to be read.
     pub fn load_index(&self, control: &Control) -> Result<()> {
+        control.checkpoint()?;
         // Taken before listing: an index file that a session of this process writes
-        // meanwhile must not seem to have been removed.
+        // meanwhile must not seem to have been removed. Nobody waits out a pause while
+        // holding it: everybody else who works on this repository stands behind it.
         let mut loaded = self.index_files.lock();
         let listed = self.files.ids(FileKind::Index)?;
         if loaded.iter().any(|id| listed.binary_search(id).is_err()) {
@@ -52,10 +54,12 @@ impl Repository {
         control: &Control,
         each: &(dyn Fn(Id, Result<&IndexFile>) -> Result<()> + Sync),
     ) -> Result<()> {
+        control.checkpoint()?;
         let listed = self.files.ids(FileKind::Index)?;
         let mut loaded = self.index_files.lock();
         let sound = Mutex::new(Vec::new());
-        for_each_in_parallel(&listed, parsers(), control, &|id| match self.read_stored_index_file(id) {
+        let look = || control.ensure_not_cancelled();
+        for_each_in_parallel(&listed, parsers(), &look, &|id| match self.read_stored_index_file(id) {
             Ok(file) => {
                 each(id, Ok(&file))?;
                 self.insert_into_index(&file);
@@ -69,7 +73,7 @@ impl Repository {
     }
 
     fn load_files(&self, ids: &[Id], control: &Control) -> Result<()> {
-        for_each_in_parallel(ids, parsers(), control, &|id| {
+        for_each_in_parallel(ids, parsers(), &|| control.ensure_not_cancelled(), &|id| {
             self.insert_into_index(&self.read_index_file(id)?);
             Ok(())
         })
@@ -107,18 +111,18 @@ fn parsers() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from).min(READERS_MAX)
 }
 
-/// Does `work` for all ids on at most `readers_max` threads. The first error ends it.
+/// Does `work` for all ids on at most `readers_max` threads, each time after `look`. The first error ends it.
 pub(crate) fn for_each_in_parallel(
     ids: &[Id],
     readers_max: usize,
-    control: &Control,
+    look: &(dyn Fn() -> Result<()> + Sync),
     work: &(dyn Fn(Id) -> Result<()> + Sync),
 ) -> Result<()> {
     let next = AtomicUsize::new(0);
     let readers = readers_max.min(ids.len());
     let read = || -> Result<()> {
         while let Some(&id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
-            control.checkpoint()?;
+            look()?;
             work(id)?;
         }
         Ok(())

@@ -22,6 +22,7 @@ mod session;
 mod shared;
 mod snapshots;
 mod tree_packs;
+mod upload;
 mod uploads;
 
 use std::collections::HashSet;
@@ -106,6 +107,8 @@ pub struct Repository {
     tree_packs: TreePacks,
     lock: Mutex<Weak<RepositoryLock>>,
     packer: Arc<Packer>,
+    /// Held for reading from a blob's claim until its pack can be waited for, and for writing by who waits.
+    storing: RwLock<()>,
     uploads: Uploads,
     in_flight: Mutex<HashSet<(crate::format::BlobKind, Id)>>,
     pending_index: Mutex<PendingIndex>,
@@ -224,6 +227,7 @@ impl Repository {
             index_cache,
             tree_packs: TreePacks::default(),
             lock: Mutex::default(),
+            storing: RwLock::default(),
             in_flight: Mutex::default(),
             pending_index: Mutex::default(),
         }))
@@ -347,10 +351,16 @@ impl Repository {
         self.index.read()
     }
 
-    /// A pack has landed: its blobs can be found, and the next index file will name it.
+    /// A pack has landed: its blobs can be found, and the next index file will name it. Whoever looks for what
+    /// an unfinished attempt left may have come upon it first.
     fn note_stored(&self, pack: IndexedPack) {
-        self.index.write().insert_pack(pack.id, &pack.blobs);
-        self.pending_index.lock().add(pack);
+        let mut pending = self.pending_index.lock();
+        let mut index = self.index.write();
+        if !index.contains_pack(&pack.id) {
+            index.insert_pack(pack.id, &pack.blobs);
+            drop(index);
+            pending.add(pack);
+        }
     }
 
     fn note_index_written(&self, id: Id, content: &IndexFile) {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::crypto::{self, SealingKey};
 use crate::error::{Error, Result};
-use crate::format::{BlobKind, IndexedPack, PackedBlob, pack_header};
+use crate::format::{BlobKind, PackedBlob, pack_header};
 use crate::id::Id;
 
 /// How large a pack is wished to be; the last blob may go beyond (restic's default).
@@ -26,14 +26,6 @@ pub struct OpenPack {
     bytes: Vec<u8>,
     blobs: Vec<PackedBlob>,
     header_bytes: usize,
-}
-
-/// A pack with its header, named by its digest.
-pub struct SealedPack {
-    /// What the index says of it.
-    pub entry: IndexedPack,
-    /// The whole file.
-    pub bytes: Vec<u8>,
 }
 
 impl OpenPack {
@@ -59,13 +51,17 @@ impl OpenPack {
         );
     }
 
+    /// Its blobs, in order.
+    pub fn blobs(&self) -> &[PackedBlob] {
+        &self.blobs
+    }
+
     /// Closes the pack: appends its sealed header and names it by its digest.
-    pub fn seal(mut self, key: &SealingKey) -> Result<SealedPack> {
+    pub fn seal(mut self, key: &SealingKey) -> Result<(Id, Vec<u8>)> {
         let header = key.seal(&pack_header::encode(&self.blobs))?;
         self.bytes.extend_from_slice(&header);
         self.bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
-        let entry = IndexedPack { id: Id::of(&self.bytes), blobs: self.blobs };
-        Ok(SealedPack { entry, bytes: self.bytes })
+        Ok((Id::of(&self.bytes), self.bytes))
     }
 }
 

@@ -20,8 +20,9 @@ use crate::repository::Repository;
 use crate::repository::at_work::Presence;
 use crate::repository::files::FileKind;
 use crate::repository::lock::{LockSurroundings, RepositoryLock};
-use crate::repository::packer::{BlobToPack, OpenPack, Packer};
+use crate::repository::packer::BlobToPack;
 use crate::repository::read::BLOB_BYTES_MAX;
+use crate::repository::upload::Upload;
 
 /// One user of a repository. While a session lives, the lock is held.
 pub struct Session {
@@ -95,10 +96,7 @@ impl Session {
         compression: Compression,
         scratch: &mut Vec<u8>,
     ) -> Result<Stored> {
-        self.control.ensure_not_fenced()?;
-        let Some(claim) = self.claim(kind, id) else { return Ok(Stored::Known) };
-        let uncompressed_bytes = self.seal_blob(kind, plaintext, compression, scratch)?;
-        self.pack_blob(claim, BlobToPack { kind, id, sealed: scratch, uncompressed_bytes })
+        self.store(kind, id, scratch, |scratch| self.seal_blob(kind, plaintext, compression, scratch))
     }
 
     /// Stores a blob that is compressed already, unless the repository has it; of version 2 only.
@@ -112,29 +110,44 @@ impl Session {
         frame: &Frame,
         scratch: &mut Vec<u8>,
     ) -> Result<Stored> {
-        self.control.ensure_not_fenced()?;
         let length = u32::try_from(frame.plaintext_bytes).ok().filter(|length| *length <= BLOB_BYTES_MAX);
         let Some(uncompressed_bytes) = length else {
             let bytes = frame.plaintext_bytes;
             let why = format!("its {} of {bytes} bytes is longer than {BLOB_BYTES_MAX}", kind.name());
             return Err(Error::Invalid(format!("a folder has more entries than can be stored: {why}")));
         };
-        let Some(claim) = self.claim(kind, frame.id) else { return Ok(Stored::Known) };
-        scratch.clear();
-        scratch.resize(crypto::NONCE_BYTES, 0);
-        scratch.extend_from_slice(&frame.bytes);
-        self.repository.files.key().seal_in_place(scratch)?;
-        self.pack_blob(claim, BlobToPack { kind, id: frame.id, sealed: scratch, uncompressed_bytes })
+        self.store(kind, frame.id, scratch, |scratch| {
+            scratch.clear();
+            scratch.resize(crypto::NONCE_BYTES, 0);
+            scratch.extend_from_slice(&frame.bytes);
+            self.repository.files.key().seal_in_place(scratch)?;
+            Ok(uncompressed_bytes)
+        })
     }
 
-    fn pack_blob(&self, claim: Claim<'_>, blob: BlobToPack<'_>) -> Result<Stored> {
+    /// Claims a blob and packs what `seal` makes of it, which returns the length to note in the index.
+    fn store(
+        &self,
+        kind: BlobKind,
+        id: Id,
+        scratch: &mut Vec<u8>,
+        seal: impl FnOnce(&mut Vec<u8>) -> Result<u32>,
+    ) -> Result<Stored> {
+        self.control.ensure_not_fenced()?;
+        // Until a claimed blob is in an open pack, or its pack has a ticket: see `flush`.
+        let storing = self.repository.storing.read();
+        let Some(claim) = self.claim(kind, id) else { return Ok(Stored::Known) };
+        let uncompressed_bytes = seal(scratch)?;
         self.repository.uploads.ensure_none_since(self.failures_before)?;
-        let full = self.repository.packer.add(blob)?;
+        let full =
+            self.repository.packer.add(BlobToPack { kind, id, sealed: scratch, uncompressed_bytes })?;
         claim.keep();
-        if let Some(pack) = full {
-            self.upload(pack)?;
+        let upload = full.map(|pack| Upload::promise(&self.repository, pack));
+        drop(storing);
+        if let Some(upload) = upload {
+            upload.begin(self.lock.clone())?;
         }
-        Ok(Stored::New { stored_bytes: blob.sealed.len() as u64 })
+        Ok(Stored::New { stored_bytes: scratch.len() as u64 })
     }
 
     /// If nobody else was at work when this session's lock was taken: the time of that
@@ -182,11 +195,21 @@ impl Session {
     /// repository and in an index. What is open is closed, so call it rarely.
     pub fn flush(&self) -> Result<()> {
         self.control.ensure_not_fenced()?;
-        for pack in self.repository.packer.take_open() {
-            self.upload(pack)?;
+        let open = self.promise_open();
+        for upload in open {
+            upload.begin(self.lock.clone())?;
         }
         self.repository.uploads.wait_for_all(self.failures_before)?;
         self.save_index()
+    }
+
+    /// Tickets for all packs that are open. A blob of another session that this one relies on may be on its way
+    /// into a pack, or within one that has just been closed: nobody stores anything in this moment, so every blob
+    /// that is known has landed or has a ticket afterwards.
+    fn promise_open(&self) -> Vec<Upload> {
+        let _nobody_stores = self.repository.storing.write();
+        let open = self.repository.packer.take_open();
+        open.into_iter().map(|pack| Upload::promise(&self.repository, pack)).collect()
     }
 
     /// Writes an index of the packs that landed since the last one, if enough did or it is time.
@@ -241,84 +264,6 @@ impl Session {
         }
         Some(Claim { session: self, kind, id, kept: false })
     }
-
-    fn upload(&self, pack: OpenPack) -> Result<()> {
-        let repository = self.repository.clone();
-        let lock = self.lock.clone();
-        let sealed = pack.seal(repository.files.key())?;
-        let ticket = repository.uploads.begin();
-        let work = UploadWork { repository, ticket, entry: sealed.entry, done: false };
-        let body =
-            Bytes::from_owner(PackBuffer { bytes: sealed.bytes, packer: self.repository.packer.clone() });
-        std::thread::Builder::new()
-            .name("keepwell-upload".into())
-            .spawn(move || work.run(body, lock))
-            .map(drop)
-            .map_err(|error| Error::Crashed(format!("no thread for an upload: {error}")))
-    }
-}
-
-/// One pack on its way. Dropped before it landed, it counts as failed.
-struct UploadWork {
-    repository: Arc<Repository>,
-    ticket: u64,
-    entry: IndexedPack,
-    done: bool,
-}
-
-impl UploadWork {
-    fn run(mut self, body: Bytes, lock: Option<Arc<RepositoryLock>>) {
-        let outcome = self.store(body, lock.as_deref());
-        // Before the end is told: whoever waits for it may be the last to hold the lock, and end the process.
-        drop(lock);
-        self.finish(outcome);
-    }
-
-    fn store(&self, body: Bytes, lock: Option<&RepositoryLock>) -> Result<()> {
-        let Some(lock) = lock else {
-            return Err(Error::Invalid("the repository was opened for reading only".into()));
-        };
-        lock.ensure_held()?;
-        self.repository.files.store().write(&FileKind::Pack.path(self.entry.id), body)?;
-        self.repository.note_stored(self.entry.clone());
-        Ok(())
-    }
-
-    fn finish(&mut self, outcome: Result<()>) {
-        self.done = true;
-        let mut in_flight = self.repository.in_flight.lock();
-        for blob in &self.entry.blobs {
-            in_flight.remove(&(blob.kind, blob.id));
-        }
-        drop(in_flight);
-        self.repository.uploads.end(self.ticket, outcome);
-    }
-}
-
-impl Drop for UploadWork {
-    fn drop(&mut self) {
-        if !self.done {
-            self.finish(Err(Error::Crashed("an upload ended without an outcome".into())));
-        }
-    }
-}
-
-/// A pack's memory, which goes back to the packer once the store has no use for it.
-struct PackBuffer {
-    bytes: Vec<u8>,
-    packer: Arc<Packer>,
-}
-
-impl AsRef<[u8]> for PackBuffer {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for PackBuffer {
-    fn drop(&mut self) {
-        self.packer.give_back(std::mem::take(&mut self.bytes));
-    }
 }
 
 /// The right to store a blob. Dropped without `keep`, whoever relied on it learns of it.
@@ -344,3 +289,7 @@ impl Drop for Claim<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
