@@ -120,6 +120,8 @@ fn each_mistake_names_the_file_the_key_and_what_to_write() {
             "repositories.r.download_limit",
             "less than 1 KiB",
         ),
+        ("[items.a]\npaths = \"/a\"\nread_limit = \"100 KiB\"", "items.a.read_limit", "less than 256 KiB"),
+        ("[items.a]\npaths = \"/a\"\nupload_limit = \"1 KiB\"", "items.a.upload_limit", "less than 256 KiB"),
         ("timer_max = \"21d\"", "timer_max", "1s to 20d"),
         ("compression = \"hard\"", "compression", "off, fastest, auto, better or max"),
         ("[daemon]\nlisten = \"8377\"", "daemon.listen", "127.0.0.1:8377"),

@@ -34,6 +34,29 @@ fn a_backup_takes_as_long_as_its_limit_wants() {
 }
 
 #[test]
+fn an_item_of_the_configuration_has_its_own_limits() {
+    for (limit, wanted) in [("read_limit", 1500), ("upload_limit", 1500), ("tags", 0)] {
+        let user = User::with_repository();
+        write_noise(&user);
+        user.write("password", PASSWORD);
+        user.write(
+            "k.toml",
+            &format!(
+                "[repositories.r]\nlocation = {:?}\npassword_file = {:?}\n\
+                 [items.data]\npaths = [{:?}]\n{limit} = \"256 KiB\"\n",
+                user.repository(),
+                user.path("password"),
+                user.path("data"),
+            ),
+        );
+        let begun = Instant::now();
+        let ran = user.run(["run", "data", "--config", "k.toml"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        assert!(begun.elapsed() >= Duration::from_millis(wanted), "{limit}: {:?}", begun.elapsed());
+    }
+}
+
+#[test]
 fn a_repository_of_the_configuration_has_its_own_limit() {
     let user = User::with_repository();
     write_noise(&user);

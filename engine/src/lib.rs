@@ -21,6 +21,7 @@ pub mod firebird;
 pub mod format;
 pub mod id;
 pub mod job;
+mod pace;
 pub mod query;
 pub mod report;
 pub mod repository;

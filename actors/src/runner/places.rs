@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use keepwell_engine::archive::BackupOptions;
+use keepwell_engine::archive::{BackupLimits, BackupOptions};
 use keepwell_engine::clock::Clock;
 use keepwell_engine::compress::Compression;
 use keepwell_engine::error::{Error, Result};
@@ -16,8 +16,8 @@ use keepwell_engine::restore::RestoreOptions;
 use keepwell_engine::source::Source;
 use keepwell_engine::source::files::{Excludes, FilesOptions, FilesSource, repository_pattern};
 use keepwell_messages::{
-    FilesItem, Item, ItemSource, RepositorySetup, RestoreRequest, RestoreTarget, SourceKind, SourceSetup,
-    TaskKind,
+    FilesItem, Item, ItemId, ItemSource, RepositorySetup, RestoreRequest, RestoreTarget, SourceKind,
+    SourceSetup, TaskKind,
 };
 
 use super::firebird::{FirebirdDatabase, FirebirdDatabases};
@@ -34,6 +34,7 @@ pub struct Places {
     firebird: FirebirdDatabases,
     restore_roots: Vec<PathBuf>,
     compression: Compression,
+    item_limits: BTreeMap<ItemId, BackupLimits>,
     clock: Arc<dyn Clock>,
     program_version: String,
 }
@@ -47,6 +48,7 @@ impl Places {
             firebird: FirebirdDatabases::default(),
             restore_roots: Vec::new(),
             compression: Compression::default(),
+            item_limits: BTreeMap::new(),
             clock,
             program_version: program_version.into(),
         }
@@ -79,6 +81,12 @@ impl Places {
     /// Compresses backups as hard as this.
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
+        self
+    }
+
+    /// Backups of this item go no faster, whatever its repository allows.
+    pub fn item_limits(mut self, item: ItemId, limits: BackupLimits) -> Self {
+        self.item_limits.insert(item, limits);
         self
     }
 
@@ -136,6 +144,7 @@ impl Places {
             tags: item.tags.clone(),
             excludes,
             compression: self.compression,
+            limits: self.item_limits.get(&item.id).copied().unwrap_or_default(),
             program_version: self.program_version.clone(),
             ..BackupOptions::default()
         };

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use keepwell_actors::board::Limits;
 use keepwell_actors::schedule::TIMER_MAX;
+use keepwell_engine::archive::BackupLimits;
+use keepwell_engine::store::BYTES_PER_SECOND_MIN;
 
 use super::named_source::PARALLEL_WORKERS_MAX;
 use super::resolve::{
@@ -38,8 +40,8 @@ pub enum Kind {
     Number(u64, u64),
     /// A duration from the first to the second.
     Span(Duration, Duration),
-    /// Bytes a second.
-    Rate,
+    /// Bytes a second, at least so many.
+    Rate(u64),
     /// true or false.
     Truth,
     /// One of these.
@@ -245,8 +247,18 @@ const REPOSITORY: &[Key] = &[
         "(the store's own)",
         "How long a request that fails is tried again",
     ),
-    key("upload_limit", Kind::Rate, "", "The most that is sent to it; all tasks share it"),
-    key("download_limit", Kind::Rate, "", "The most that is received from it; all tasks share it"),
+    key(
+        "upload_limit",
+        Kind::Rate(BYTES_PER_SECOND_MIN),
+        "",
+        "The most that is sent to it; all tasks share it",
+    ),
+    key(
+        "download_limit",
+        Kind::Rate(BYTES_PER_SECOND_MIN),
+        "",
+        "The most that is received from it; all tasks share it",
+    ),
     key("options", Kind::Options, "", "Options of the store, as `-o` takes them; no secrets"),
 ];
 
@@ -312,6 +324,18 @@ const ITEM: &[Key] = &[
         Kind::Table(RETRY),
         "",
         "What follows a failed attempt of it; what is not said is as in `[retry]`",
+    ),
+    key(
+        "read_limit",
+        Kind::Rate(BackupLimits::BYTES_PER_SECOND_MIN),
+        "",
+        "The most that a backup of it reads, to spare a disk or a database; what has not changed is not read",
+    ),
+    key(
+        "upload_limit",
+        Kind::Rate(BackupLimits::BYTES_PER_SECOND_MIN),
+        "",
+        "The most that a backup of it stores, beside the limit of its repository",
     ),
     key("tags", Kind::Texts, "[]", "Tags of its snapshots"),
 ];

@@ -17,12 +17,14 @@ mod system;
 mod tree;
 mod written;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use keepwell_actors::board::Limits;
 use keepwell_actors::retry::Retries;
+use keepwell_engine::archive::BackupLimits;
 use keepwell_engine::store::{Location, StoreSettings};
 use keepwell_messages::{Item, ItemId};
 
@@ -98,6 +100,8 @@ pub struct Configuration {
     pub repositories: Vec<ConfiguredRepository>,
     /// What is backed up, by name.
     pub items: Vec<Item>,
+    /// How fast items may be backed up that are not to go as fast as they can.
+    pub item_limits: BTreeMap<ItemId, BackupLimits>,
 }
 
 /// Where backups go.

@@ -13,6 +13,7 @@ use keepwell_actors::calendar::ensure_valid;
 use keepwell_actors::retry::{Backoff, Retries, RetryPolicy};
 use keepwell_actors::schedule::{Schedule, ScheduleError, TIMER_MAX};
 use keepwell_actors::suggestion::did_you_mean;
+use keepwell_engine::archive::BackupLimits;
 use keepwell_engine::store::{BYTES_PER_SECOND_MIN, Location, StoreSettings};
 use keepwell_messages::{FilesItem, Item, ItemId, ItemSource, ScheduleText};
 use serde::Deserialize;
@@ -77,6 +78,7 @@ pub fn resolve(file: &Path, tree: &Value) -> Result<Configuration, KeyError> {
         daemon: DaemonSettings::resolve(&reader, &written.daemon)?,
         broker: written.broker.as_ref().map(|broker| BrokerSettings::resolve(&reader, broker)).transpose()?,
         restore_roots,
+        item_limits: reader.item_limits(&written)?,
         items,
         sources,
         repositories,
@@ -309,15 +311,34 @@ impl Reader<'_> {
             ("upload_limit", written.upload_limit, &mut settings.upload_bytes_per_second),
             ("download_limit", written.download_limit, &mut settings.download_bytes_per_second),
         ] {
-            match rate {
-                None => {}
-                Some(Rate(rate)) if rate < BYTES_PER_SECOND_MIN => {
-                    return wrong(key, "it is less than 1 KiB a second; leave it away for no limit".into());
-                }
-                Some(Rate(rate)) => *setting = Some(rate),
-            }
+            let key = ["repositories", name, key];
+            *setting = self.rate(&key, rate, BYTES_PER_SECOND_MIN)?.or(*setting);
         }
         Ok(())
+    }
+
+    fn item_limits(&self, written: &Written) -> Result<BTreeMap<ItemId, BackupLimits>, KeyError> {
+        let of_item = |(name, item): (&String, &WrittenItem)| {
+            let rate = |key, rate| self.rate(&["items", name, key], rate, BackupLimits::BYTES_PER_SECOND_MIN);
+            let limits = BackupLimits {
+                read_bytes_per_second: rate("read_limit", item.read_limit)?,
+                stored_bytes_per_second: rate("upload_limit", item.upload_limit)?,
+            };
+            Ok((ItemId(name.clone()), limits))
+        };
+        let limits = written.items.iter().map(of_item).collect::<Result<BTreeMap<_, _>, KeyError>>()?;
+        Ok(limits.into_iter().filter(|(_, limits)| *limits != BackupLimits::default()).collect())
+    }
+
+    /// A rate that is not so low that nothing would move.
+    fn rate(&self, key: &[&str], rate: Option<Rate>, min: u64) -> Result<Option<u64>, KeyError> {
+        match rate {
+            Some(Rate(rate)) if rate < min => {
+                let why = format!("it is less than {} KiB a second; leave it away for no limit", min >> 10);
+                Err(self.wrong(key, why))
+            }
+            rate => Ok(rate.map(|Rate(rate)| rate)),
+        }
     }
 
     fn item(

@@ -45,6 +45,9 @@ impl Configuration {
         for source in &self.sources {
             places = source.add_to(places, &self.scratch_folder()?);
         }
+        for (item, limits) in &self.item_limits {
+            places = places.item_limits(item.clone(), *limits);
+        }
         for repository in self.all_repositories()? {
             let ConfiguredRepository { name, location, password, settings } = repository;
             let settings = with_typed_options(settings, options)?;

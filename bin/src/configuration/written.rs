@@ -194,6 +194,10 @@ pub struct WrittenItem {
     pub enabled: bool,
     /// What follows a failed attempt of it, where that is something else than of others.
     pub retry: WrittenRetry,
+    /// The most that a backup of it reads.
+    pub read_limit: Option<Rate>,
+    /// The most that a backup of it stores.
+    pub upload_limit: Option<Rate>,
     /// Tags of its snapshots.
     pub tags: Words,
 }
@@ -210,6 +214,8 @@ impl Default for WrittenItem {
             jitter: None,
             enabled: true,
             retry: WrittenRetry::default(),
+            read_limit: None,
+            upload_limit: None,
             tags: Words::default(),
         }
     }

@@ -167,6 +167,7 @@ fn options(
             ignore_inode: arguments.ignore_inode,
         },
         program_version: PROGRAM_VERSION.into(),
+        ..BackupOptions::default()
     })
 }
 

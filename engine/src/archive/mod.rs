@@ -32,6 +32,7 @@ use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::format::{Snapshot, SnapshotSummary};
 use crate::id::Id;
+use crate::pace::Pace;
 use crate::report::{Counters, Meter, Problem, ReportSink, with_ticks};
 use crate::repository::{Recovered, Session, SnapshotChoice, Stored};
 use crate::source::{Problems, Source, Totals};
@@ -57,6 +58,8 @@ pub struct BackupOptions {
     pub compression: Compression,
     /// Which signs of a change are not looked at.
     pub change_detection: ChangeDetection,
+    /// How fast it may go.
+    pub limits: BackupLimits,
     /// Named in the snapshot.
     pub program_version: String,
 }
@@ -71,6 +74,21 @@ pub enum Parent {
     Nothing,
     /// This one.
     Snapshot(Id),
+}
+
+/// How fast one backup may go, beside what its store is limited to. Kept over the long run: a chunk, of up to 8 MiB, is
+/// read or stored at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackupLimits {
+    /// Bytes of content read from the source in a second; `None` is without a limit.
+    pub read_bytes_per_second: Option<u64>,
+    /// Bytes of new content stored in a second, as they are after compression.
+    pub stored_bytes_per_second: Option<u64>,
+}
+
+impl BackupLimits {
+    /// With less, a chunk keeps a backup so long that it looks dead.
+    pub const BYTES_PER_SECOND_MIN: u64 = 256 << 10;
 }
 
 /// What a backup did.
@@ -96,6 +114,8 @@ struct Archiver<'a> {
     problems: ToldProblems<'a>,
     queue: Queue,
     tally: Tally,
+    read_pace: Option<Pace>,
+    stored_pace: Option<Pace>,
     root: Mutex<Option<Id>>,
 }
 
@@ -205,6 +225,8 @@ impl<'a> Backup<'a> {
             problems: ToldProblems { sink: self.sink, counters: self.counters },
             queue: Queue::new(workers),
             tally: Tally::default(),
+            read_pace: self.options.limits.read_bytes_per_second.map(Pace::new),
+            stored_pace: self.options.limits.stored_bytes_per_second.map(Pace::new),
             root: Mutex::new(None),
         };
         let folder = self.source.root()?;

@@ -17,6 +17,7 @@ use crate::error::{Error, Result, plain_reason};
 use crate::format::{BlobKind, Node, TreeEntries};
 use crate::id::Id;
 use crate::report::Counters;
+use crate::repository::Stored;
 use crate::source::{Entry, EntryContent, Problems};
 
 /// Files beyond this are shared by the workers, chunk by chunk.
@@ -286,9 +287,12 @@ impl<'a> Worker<'a> {
 
     /// Holds a compute slot for this one chunk: reading may stand still for as long as the job is paused.
     fn store_data(&mut self, plaintext: &[u8]) -> Result<Id> {
-        let _slot = self.archiver.compute.take();
-        let id = Id::of(plaintext);
         let archiver = self.archiver;
+        if let Some(pace) = &archiver.read_pace {
+            pace.make_up_for(plaintext.len() as u64, archiver.control)?;
+        }
+        let slot = archiver.compute.take();
+        let id = Id::of(plaintext);
         let stored = archiver.session.store_blob(
             BlobKind::Data,
             id,
@@ -296,7 +300,11 @@ impl<'a> Worker<'a> {
             archiver.options.compression,
             &mut self.sealed,
         )?;
+        drop(slot);
         archiver.count_data(plaintext.len() as u64, stored);
+        if let (Some(pace), Stored::New { stored_bytes }) = (&archiver.stored_pace, stored) {
+            pace.make_up_for(stored_bytes, archiver.control)?;
+        }
         Ok(id)
     }
 

@@ -15,7 +15,6 @@ mod http;
 mod listing;
 mod local;
 mod location;
-mod pace;
 mod remote;
 mod settings;
 mod staging;
@@ -34,9 +33,9 @@ use object_store::path::Path as ObjectPath;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode};
 use tokio::runtime::Runtime;
 
+pub use crate::pace::BYTES_PER_SECOND_MIN;
 pub use listing::ListedObject;
 pub use location::Location;
-pub use pace::BYTES_PER_SECOND_MIN;
 pub use settings::StoreSettings;
 
 use crate::error::{Error, Result};

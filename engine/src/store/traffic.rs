@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::StoreSettings;
 use super::http::Stopwatch;
-use super::pace::Pace;
+use crate::pace::Pace;
 
 /// The way that bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
+use crate::control::Control;
+use crate::error::Result;
+
 /// Slower than this, a pack takes hours, and a server takes the connection for dead.
 pub const BYTES_PER_SECOND_MIN: u64 = 1 << 10;
 /// What may be made up for after a rest: it keeps a coarse clock from costing speed, and 20 seconds within 2 %.
@@ -20,14 +23,14 @@ const PIECE_BYTES_MAX: u64 = 32 << 10;
 
 /// A limit that transfers share.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     piece_bytes: u64,
     schedule: Mutex<Schedule>,
 }
 
 impl Pace {
     /// At most `bytes_per_second`, over the long run.
-    pub(super) fn new(bytes_per_second: u64) -> Self {
+    pub(crate) fn new(bytes_per_second: u64) -> Self {
         let bytes_per_second = bytes_per_second.max(BYTES_PER_SECOND_MIN);
         Self {
             piece_bytes: (bytes_per_second / PIECES_PER_SECOND).clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX),
@@ -36,14 +39,25 @@ impl Pace {
     }
 
     /// What is asked for at once.
-    pub(super) fn piece_bytes(&self) -> u64 {
+    pub(crate) fn piece_bytes(&self) -> u64 {
         self.piece_bytes
     }
 
     /// Returns when so many bytes may go.
-    pub(super) async fn take(&self, bytes: u64) {
+    pub(crate) async fn take(&self, bytes: u64) {
         let turn = self.schedule.lock().take(Instant::now(), bytes);
         sleep_until(turn).await;
+    }
+
+    /// Returns when so many bytes that have gone had their time; a job that is cancelled waits no longer.
+    pub(crate) fn make_up_for(&self, bytes: u64, control: &Control) -> Result<()> {
+        let now = Instant::now();
+        let had_their_time = {
+            let mut schedule = self.schedule.lock();
+            schedule.take(now, bytes);
+            schedule.free_from
+        };
+        control.sleep(had_their_time.saturating_duration_since(now))
     }
 }
 
