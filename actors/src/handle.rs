@@ -180,6 +180,11 @@ impl Handle {
         Ok(self.running.questions.open_file(wanted).await?)
     }
 
+    /// Questions to repositories and downloads that somebody waits for.
+    pub fn questions_under_way(&self) -> usize {
+        self.running.questions.count()
+    }
+
     /// Why an item's backup runs, waits, or did not run.
     async fn explain(&self, item: ItemId) -> Result<Result<ItemExplanation, Refusal>, AskError> {
         let now = match self.scheduler.send(GetItem { item: item.clone() }).await? {

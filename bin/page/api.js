@@ -20,11 +20,14 @@ export function whenLoginIsNeeded(tell) {
   onLoginNeeded = tell;
 }
 
-/** Carries a command out and returns its reply's fields. The page's own id lets the daemon know a command again. */
-export async function command(name, fields = {}) {
+/**
+ * Carries a command out and returns its reply's fields. The page's own id lets the daemon know a command again. A `signal`
+ * ends a question whose answer is not wanted any more.
+ */
+export async function command(name, fields = {}, signal = null) {
   const headers = { 'content-type': 'application/json', 'idempotency-key': uuid() };
   try {
-    const reply = await post(`/api/v1/commands/${encodeURIComponent(name)}`, fields, headers);
+    const reply = await post(`/api/v1/commands/${encodeURIComponent(name)}`, fields, headers, signal);
     return await reply.json();
   } catch (refusal) {
     if (refusal.needsLogin) onLoginNeeded();
@@ -48,10 +51,10 @@ export function fileAddress(repository, snapshot, path) {
   return `/api/v1/repositories/${where}/snapshots/${which}/file?path=${encodeURIComponent(path)}`;
 }
 
-async function post(address, body, headers = { 'content-type': 'application/json' }) {
+async function post(address, body, headers = { 'content-type': 'application/json' }, signal = null) {
   let answer;
   try {
-    answer = await fetch(address, { method: 'POST', headers, body: JSON.stringify(body) });
+    answer = await fetch(address, { method: 'POST', headers, body: JSON.stringify(body), signal });
   } catch {
     const hint = 'The page goes on by itself when it answers again.';
     throw new Refused({ code: 'unreachable', message: 'the daemon cannot be reached', hint }, 0);

@@ -20,10 +20,10 @@ const question = new Question(repaint);
 
 /** The two, side by side. */
 export function comparison(repository, older, newer, state) {
-  const ask = () => command('get-differences', { repository, older, newer, limit: DIFFERENCES_MAX });
+  const fields = { repository, older, newer, limit: DIFFERENCES_MAX };
   question.ask(
     JSON.stringify([repository, older, newer, state.loads]),
-    ask,
+    (signal) => command('get-differences', fields, signal),
     JSON.stringify([repository, older, newer]),
   );
   const to = (id) => el('a', { href: hashOf('snapshots', [repository, id]) }, el('code', {}, id.slice(0, 8)));

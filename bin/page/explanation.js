@@ -24,7 +24,7 @@ export function explanation(item, state) {
     now.item,
     state.stats?.globally_paused,
   ]);
-  question.ask(key, () => command('get-item-explanation', { item }), item);
+  question.ask(key, (signal) => command('get-item-explanation', { item }, signal), item);
   return el(
     'section',
     { class: 'explanation', 'data-key': 'explanation', 'aria-labelledby': 'explanation-title' },

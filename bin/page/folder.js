@@ -34,7 +34,7 @@ export const folderView = {
     const { after } = pages;
     question.ask(
       JSON.stringify([key, after, state.loads]),
-      () => command('get-folder', { repository, snapshot, path, after, limit: PAGE }),
+      (signal) => command('get-folder', { repository, snapshot, path, after, limit: PAGE }, signal),
       key,
     );
     return [

@@ -84,7 +84,8 @@ function showHistory(root, route, state) {
   const item = route.query.get('item');
   const zone = state.setup.time_zone;
   const first = firstMonth(monthsBefore(monthOf(dayOf(now(), zone)), back));
-  question.ask(JSON.stringify([item, first, state.lastEnded, state.loads]), () => tasksSince(item, first, zone), item);
+  const ask = (signal) => tasksSince(item, first, zone, signal);
+  question.ask(JSON.stringify([item, first, state.lastEnded, state.loads]), ask, item);
   show(
     root,
     el('h1', {}, 'History'),
@@ -109,11 +110,12 @@ function showHistory(root, route, state) {
 }
 
 /** Tasks from the newest on, page by page, until the months in sight are covered. */
-async function tasksSince(item, month, zone) {
+async function tasksSince(item, month, zone, signal) {
   const all = [];
   for (let page = 0; page < PAGES_MAX; page += 1) {
     const before = all.at(-1)?.id ?? null;
-    const { tasks } = await command('get-history', before ? { item, before, limit: PAGE } : { item, limit: PAGE });
+    const fields = before ? { item, before, limit: PAGE } : { item, limit: PAGE };
+    const { tasks } = await command('get-history', fields, signal);
     all.push(...tasks);
     if (tasks.length < PAGE || monthOf(dayOf(tasks.at(-1).changed, zone)) < month) break;
   }

@@ -9,6 +9,7 @@ import { ITEMS } from './items.js';
 import { startLive, stopLive } from './live.js';
 import { showLogin } from './login.js';
 import { noticeRefusal, sentence } from './notices.js';
+import { whileShown } from './question.js';
 import { routeOf } from './routes.js';
 import { SNAPSHOTS } from './snapshots.js';
 import { change, current, onPaint, repaint } from './store.js';
@@ -64,7 +65,7 @@ function replaceStage(name, fill, view = null) {
     main.replaceChildren(stage);
     view?.enter?.(stage);
   }
-  fill(stage);
+  whileShown(() => fill(stage));
 }
 
 function askForLogin() {
@@ -72,6 +73,7 @@ function askForLogin() {
   stage = null;
   stopLive();
   main.replaceChildren();
+  whileShown(() => {});
   showLogin(main, () => {
     main.replaceChildren();
     change((state) => ({ ...state, isLoggedIn: null }));

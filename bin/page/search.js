@@ -15,10 +15,10 @@ const question = new Question(repaint);
 
 /** What is found. */
 export function searchView(repository, pattern, state) {
-  const ask = () => command('get-matching-entries', { repository, snapshots: [], pattern, limit: MATCHES_MAX });
+  const fields = { repository, snapshots: [], pattern, limit: MATCHES_MAX };
   question.ask(
     JSON.stringify([repository, pattern, state.lastEnded, state.loads]),
-    ask,
+    (signal) => command('get-matching-entries', fields, signal),
     JSON.stringify([repository, pattern]),
   );
   return [

@@ -142,7 +142,7 @@ function snapshotList(repository, state) {
   const { limit } = shown;
   list.ask(
     JSON.stringify([repository, limit, state.lastEnded, state.loads]),
-    () => command('get-snapshots', { repository, after: null, limit }),
+    (signal) => command('get-snapshots', { repository, after: null, limit }, signal),
     repository,
   );
   if (list.refusal) return refused(list.refusal);

@@ -163,6 +163,22 @@ impl Daemon {
         self.done("get-events", &asked).await["events"].as_array().expect("a list").clone()
     }
 
+    /// What its metrics say of this one; `None` if they say nothing.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let answer = self.request(reqwest::Method::GET, "/metrics").send().await.expect("an answer");
+        let text = answer.text().await.expect("metrics");
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    }
+
+    /// Waits until a metric is this.
+    pub async fn wait_for_metric(&self, name: &str, expected: f64) {
+        let started = std::time::Instant::now();
+        while self.metric(name).await != Some(expected) {
+            assert!(started.elapsed() < ANSWER_WITHIN, "waited in vain for {name} {expected}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until a task is as it should be.
     pub async fn wait_for_task(&self, task: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let started = std::time::Instant::now();

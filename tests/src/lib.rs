@@ -13,6 +13,7 @@ pub mod compare;
 pub mod daemon;
 pub mod dying_runner;
 pub mod embedding;
+pub mod far_repository;
 pub mod fault_proxy;
 pub mod faulty_backup;
 pub mod firebird_jobs;

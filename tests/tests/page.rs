@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use keepwell_tests::browser::Browser;
 use keepwell_tests::daemon::{Daemon, DaemonHome};
+use keepwell_tests::far_repository::FarRepository;
 use keepwell_tests::fault_proxy::FaultProxy;
 use keepwell_tests::fault_proxy::fault::{Fault, Side};
 use keepwell_tests::fault_proxy::script::{Rule, Script, Which};
@@ -235,5 +236,28 @@ async fn events_of_a_time_without_a_line_are_told_when_it_is_up_again() {
     browser.see_words("#announcements", "letters: Completed").await;
     browser.click("[data-view=tasks]").await;
     browser.see(&format!("[data-task=\"{second}\"][data-status=completed]")).await;
+    scene.ensure_no_complaints().await;
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_wants_any_more_is_closed_and_the_page_goes_on() {
+    const QUESTIONS: &str = "keepwell_repository_questions";
+    let mut far = None;
+    let configure = |home: &DaemonHome| {
+        let made = far.insert(FarRepository::make(home));
+        format!("{}{}", made.configuration(home), letters(home))
+    };
+    let Some(scene) = Scene::set(configure).await else { return };
+    far.as_ref().unwrap().stall();
+    // A browser opens six connections to one place: if one of these stayed, nothing else would be asked after some of them.
+    for number in 0..8 {
+        scene.go(&format!("snapshots/far?find={number}")).await;
+        scene.daemon.wait_for_metric(QUESTIONS, 1.0).await;
+    }
+    scene.go("items").await;
+    scene.daemon.wait_for_metric(QUESTIONS, 0.0).await;
+    scene.browser.click("[data-item=letters] [data-action=run]").await;
+    scene.go("tasks").await;
+    scene.shows("letters", "completed").await;
     scene.ensure_no_complaints().await;
 }

@@ -53,6 +53,35 @@ async function quantities() {
   same('a zone that no browser knows', knownZone('Nowhere/Atlantis'), undefined);
 }
 
+async function questions() {
+  const { Question, whileShown } = await import('/page/question.js');
+  const asked = [];
+  let changes = 0;
+  const question = new Question(() => (changes += 1));
+  const ask = (key, topic) =>
+    question.ask(key, (signal) => new Promise((answer) => asked.push({ key, signal, answer })), topic);
+  const closed = () => asked.map(({ key, signal }) => [key, signal.aborted]);
+  whileShown(() => ask('a', 'one'));
+  whileShown(() => ask('a', 'one'));
+  same('asked once for a key', closed(), [['a', false]]);
+  whileShown(() => ask('b', 'one'));
+  same('another key closes the former', closed(), [['a', true], ['b', false]]);
+  asked[0].answer('late');
+  asked[1].answer('b itself');
+  await new Promise((resolve) => setTimeout(resolve));
+  same('the newest answer wins', [question.answer, question.isAsked, changes], ['b itself', false, 1]);
+  whileShown(() => {});
+  same('an answer that is there is closed by nothing', closed(), [['a', true], ['b', false]]);
+  whileShown(() => ask('c', 'one'));
+  same('an answer of the topic stays in sight', question.answer, 'b itself');
+  whileShown(() => {});
+  same('who goes away closes it', [closed()[2], question.isAsked], [['c', true], false]);
+  whileShown(() => ask('c', 'one'));
+  same('who comes back asks again', closed()[3], ['c', false]);
+  question.forget();
+  same('what is forgotten is closed', closed()[3], ['c', true]);
+}
+
 async function frames() {
   const { Frames, waitMs } = await import('/page/stream.js');
   const text =
@@ -334,7 +363,7 @@ async function others() {
   );
 }
 
-Promise.allSettled([quantities(), frames(), state(), calendar(), forms(), others()]).then((results) => {
+Promise.allSettled([quantities(), questions(), frames(), state(), calendar(), forms(), others()]).then((results) => {
   for (const { reason } of results) if (reason) failures.push(String(reason.stack ?? reason));
   done(failures);
 });

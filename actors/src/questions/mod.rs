@@ -115,6 +115,11 @@ impl Questions {
         download::begin(runner, turn, self.begin()?, wanted).await
     }
 
+    /// Questions and downloads that somebody waits for, those that wait for a turn among them.
+    pub(crate) fn count(&self) -> usize {
+        self.asked.lock().controls.len() + self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Ends all questions, and refuses those that come.
     pub(crate) async fn close(&self) {
         let controls = {

@@ -36,13 +36,14 @@ impl Measures {
         });
     }
 
-    fn set(&self, stats: &TaskManagerStats, items: &[ItemNow], listeners: usize) {
+    fn set(&self, stats: &TaskManagerStats, items: &[ItemNow], listeners: usize, questions: usize) {
         metrics::with_local_recorder(&*self.0, || {
             set_tasks(stats);
             for item in items {
                 set_item(item);
             }
             gauge!("keepwell_event_listeners").set(as_float(listeners as u64));
+            gauge!("keepwell_repository_questions").set(as_float(questions as u64));
             gauge!("keepwell_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         });
     }
@@ -95,7 +96,7 @@ pub async fn metrics(
         Ok::<_, AskError>((stats, handle.ask(GetItems {}).await?.items))
     };
     let (stats, items) = asked.await?;
-    measures.set(&stats, &items, listeners.count());
+    measures.set(&stats, &items, listeners.count(), handle.questions_under_way());
     if let Some(broker) = broker.as_ref() {
         measures.set_broker(&broker.now());
     }

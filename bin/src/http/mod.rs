@@ -125,6 +125,8 @@ impl HttpDoor {
             .backlog(BACKLOG)
             .max_connections(CONNECTIONS_MAX)
             .client_request_timeout(HEADERS_WITHIN)
+            // Nobody who is gone is answered: what he asked for ends with his connection.
+            .h1_allow_half_closed(false)
             .keep_alive(KEEP_ALIVE)
             .shutdown_timeout(STOP_WITHIN_SECONDS)
             .disable_signals();
