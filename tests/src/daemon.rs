@@ -90,11 +90,16 @@ impl DaemonHome {
 
     /// Starts it with these options.
     pub fn start_with(&self, options: &[&str]) -> Daemon {
+        let mut command = self.command("serve");
+        command.args(options);
+        self.start_as(command)
+    }
+
+    /// Starts it with this command, whose process is, or becomes, the daemon.
+    pub fn start_as(&self, command: Command) -> Daemon {
         let announcement = self.path("data/daemon.json");
         // That of one that was killed is none of this one's.
         let _ = std::fs::remove_file(&announcement);
-        let mut command = self.command("serve");
-        command.args(options);
         let running = Running::start(command);
         let url = wait_for("the daemon", || {
             assert!(!running.has_ended(), "the daemon ended: {}", running.stderr());

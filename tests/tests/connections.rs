@@ -6,6 +6,9 @@ use std::net::{Shutdown, TcpStream};
 
 use keepwell_tests::daemon::{Daemon, DaemonHome};
 use keepwell_tests::far_repository::FarRepository;
+use keepwell_tests::running::wait_for;
+use reqwest::Method;
+use serde_json::json;
 
 /// Questions and downloads that somebody waits for.
 const QUESTIONS: &str = "keepwell_repository_questions";
@@ -41,5 +44,43 @@ async fn a_connection_that_is_closed_ends_its_question() {
         daemon.wait_for_metric(QUESTIONS, 1.0).await;
         stream.shutdown(Shutdown::Write).unwrap();
         daemon.wait_for_metric(QUESTIONS, 0.0).await;
+    }
+}
+
+#[tokio::test]
+async fn strangers_cannot_take_the_files_that_a_backup_needs() {
+    const FILES_MAX: usize = 200;
+    let home = DaemonHome::new();
+    home.configure("[items.host]\npaths = [\"/etc/hostname\"]\n");
+    let serve = home.command("serve");
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", &format!("ulimit -n {FILES_MAX}; exec \"$0\" \"$@\"")]);
+    command.arg(serve.get_program()).args(serve.get_args()).args(["--listen", "127.0.0.1:0"]).env_clear();
+    command.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let daemon = home.start_as(command);
+    // This connection stays open, so that it has a place.
+    daemon.done("get-items", &json!({})).await;
+    let strangers: Vec<TcpStream> =
+        (0..FILES_MAX).map(|_| TcpStream::connect(daemon.address()).unwrap()).collect();
+    let open = format!("/proc/{}/fd", daemon.running.id());
+    let count = || std::fs::read_dir(&open).unwrap().count();
+    // The first hundred are taken in, the others wait in the system's queue.
+    wait_for("strangers that are taken in", || (count() > FILES_MAX / 2).then_some(()));
+    let task = daemon.done("perform-backup", &json!({"item": "host"})).await["task"].clone();
+    let ended = daemon.wait_for_task(task.as_str().unwrap(), |now| !now["end"].is_null()).await;
+    assert_eq!(ended["state"], "completed", "{ended}");
+    drop(strangers);
+}
+
+#[tokio::test]
+async fn a_stranger_s_login_is_read_as_far_as_a_token_is_long() {
+    let home = DaemonHome::new();
+    let daemon = home.start();
+    let body = |padding: usize| format!("{{\"token\":\"{}\"{}}}", daemon.token, " ".repeat(padding));
+    for (padding, expected) in [(0, 204), (3 << 10, 204), (4 << 10, 413), (512 << 10, 413)] {
+        let login = daemon.stranger(Method::POST, "/login").body(body(padding)).send().await;
+        // It may hang up before it has all.
+        let status = login.map_or(413, |answer| answer.status().as_u16());
+        assert_eq!(status, expected, "{padding} blanks");
     }
 }

@@ -21,7 +21,7 @@ pub async fn command(
     handle: web::Data<Handle>,
 ) -> Result<HttpResponse, DoorError> {
     let id = command_id(request.headers())?;
-    let body = read(body).await?;
+    let body = read(body, COMMAND_BYTES_MAX).await?;
     let reply = perform(&handle, &name, &body, id).await?;
     Ok(HttpResponse::Ok().json(fields_of(&reply)))
 }
@@ -37,12 +37,12 @@ fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, DoorError> {
 }
 
 /// Reads a body that is not endless and does not take for ever.
-pub async fn read(body: web::Payload) -> Result<web::Bytes, DoorError> {
-    match timeout(BODY_WITHIN, body.to_bytes_limited(COMMAND_BYTES_MAX)).await {
+pub async fn read(body: web::Payload, bytes_max: usize) -> Result<web::Bytes, DoorError> {
+    match timeout(BODY_WITHIN, body.to_bytes_limited(bytes_max)).await {
         Ok(Ok(Ok(bytes))) => Ok(bytes),
         Ok(Ok(Err(error))) => Err(DoorError::new(Kind::BadBody, format!("the body cannot be read: {error}"))),
         Ok(Err(_)) => {
-            let message = format!("the body is larger than {COMMAND_BYTES_MAX} bytes");
+            let message = format!("the body is larger than {bytes_max} bytes");
             Err(DoorError::new(Kind::TooLarge, message))
         }
         Err(_) => {

@@ -18,8 +18,6 @@ use tokio::time::timeout;
 
 use crate::doors::{DoorError, Kind, Listening};
 
-/// Each takes a connection and some tens of kilobytes.
-const LISTENERS_MAX: usize = 4_096;
 /// What lies on the way forgets a connection that says nothing for a minute.
 const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(15);
 /// A browser that lost us comes back after so many milliseconds.
@@ -27,25 +25,27 @@ const BACK_AFTER_MILLIS: u32 = 1_000;
 
 /// How many may listen.
 #[derive(Clone)]
-pub struct Listeners(Arc<Semaphore>);
-
-impl Default for Listeners {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LISTENERS_MAX)))
-    }
+pub struct Listeners {
+    places: Arc<Semaphore>,
+    max: usize,
 }
 
 impl Listeners {
+    /// As many places as this.
+    pub fn new(max: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(max)), max }
+    }
+
     /// A place, as long as it is held.
     pub fn enter(&self) -> Result<OwnedSemaphorePermit, DoorError> {
-        self.0.clone().try_acquire_owned().map_err(|_| {
-            DoorError::new(Kind::TooMany, format!("{LISTENERS_MAX} listen already; come back later"))
+        self.places.clone().try_acquire_owned().map_err(|_| {
+            DoorError::new(Kind::TooMany, format!("{} listen already; come back later", self.max))
         })
     }
 
     /// How many listen.
     pub fn count(&self) -> usize {
-        LISTENERS_MAX.saturating_sub(self.0.available_permits())
+        self.max.saturating_sub(self.places.available_permits())
     }
 }
 

@@ -13,6 +13,9 @@ use crate::doors::{DoorError, Kind};
 /// A browser that was not used for so long asks again.
 const REMEMBERED: Duration = Duration::days(30);
 
+/// A token has a thousand characters at most. Strangers may send this much, and no more.
+const LOGIN_BYTES_MAX: usize = 4096;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Login {
@@ -25,7 +28,7 @@ pub async fn login(
     body: web::Payload,
     gate: web::Data<Gate>,
 ) -> Result<HttpResponse, DoorError> {
-    let body = read(body).await?;
+    let body = read(body, LOGIN_BYTES_MAX).await?;
     // The error would show what was sent.
     let login: Login = serde_json::from_slice(&body)
         .map_err(|_| DoorError::new(Kind::BadBody, "the body is not {\"token\": \"…\"}"))?;

@@ -5,6 +5,7 @@
 
 mod answer;
 mod commands;
+mod connections;
 mod description;
 mod download;
 mod events;
@@ -26,6 +27,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use futures::FutureExt;
 use keepwell_actors::Handle;
 
+use self::connections::Connections;
 use self::events::Listeners;
 use self::gate::Gate;
 use self::health::Measures;
@@ -36,8 +38,6 @@ use crate::exit::Failure;
 pub use self::tls::Certificate;
 pub use self::token::Token;
 
-/// What waits for a listener that sleeps is bounded, and so are the sockets of this door.
-const CONNECTIONS_MAX: usize = 8_192;
 /// Waiting in the system's queue while a thousand come back at once.
 const BACKLOG: u32 = 2_048;
 /// A client sends its headers within this time.
@@ -93,7 +93,9 @@ impl HttpDoor {
     ) -> Result<(Server, ServerHandle), Failure> {
         let failed = |error: std::io::Error| Failure::usage(format!("the daemon cannot serve: {error}"));
         let gate = web::Data::from(Gate::new(self.token, &self.names));
-        let (handle, listeners) = (web::Data::new(handle), web::Data::new(Listeners::default()));
+        let connections = Connections::of_this_process();
+        let (handle, listeners) =
+            (web::Data::new(handle), web::Data::new(Listeners::new(connections.listeners)));
         let measures = web::Data::new(Measures::default());
         let broker = web::Data::new(broker);
         let certificate = self.certificate;
@@ -123,10 +125,10 @@ impl HttpDoor {
         let server = server
             .workers(WORKERS)
             .backlog(BACKLOG)
-            .max_connections(CONNECTIONS_MAX)
-            .client_request_timeout(HEADERS_WITHIN)
+            .max_connections(connections.in_all.div_ceil(WORKERS))
             // Nobody who is gone is answered: what he asked for ends with his connection.
             .h1_allow_half_closed(false)
+            .client_request_timeout(HEADERS_WITHIN)
             .keep_alive(KEEP_ALIVE)
             .shutdown_timeout(STOP_WITHIN_SECONDS)
             .disable_signals();
