@@ -10,7 +10,7 @@ use keepwell_messages::{BackupProgress, NumberedEvent};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::hub::Listening;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 
 /// Events read from the journal at once while a subscriber catches up.
 const PAGE: u32 = 256;
@@ -23,9 +23,10 @@ pub enum Told {
     /// The newest progress of a task.
     Progress(Arc<BackupProgress>),
     /// The events after this number and before the next one were missed: the subscriber was too slow, or
-    /// asked for what is not kept any more. What is kept can be asked for again by number.
+    /// asked for what is not kept any more. What is kept can be asked for again by number. Who asked from a number
+    /// that no event has had yet knows another journal: he is told from the newest number on.
     Missed {
-        /// The last number that was told, or asked from.
+        /// The last number that was told, or asked from; less than that if it is of another journal.
         after: u64,
     },
 }
@@ -81,8 +82,10 @@ impl Subscription {
                 continue;
             }
             if self.catching_up.is_some() {
-                self.read_page().await;
-                continue;
+                match self.read_page().await {
+                    Some(missed) => return Some(missed),
+                    None => continue,
+                }
             }
             tokio::select! {
                 biased;
@@ -128,13 +131,23 @@ impl Subscription {
         }
     }
 
-    async fn read_page(&mut self) {
-        let Some(journal) = self.catching_up.clone() else { return };
+    /// Reads on in the journal; what is missed, if the number it was to read from is of another journal.
+    async fn read_page(&mut self) -> Option<Told> {
+        let journal = self.catching_up.clone()?;
         let after = self.seen.unwrap_or(0);
-        let page = tokio::task::spawn_blocking(move || journal.events(after, PAGE)).await;
-        match page {
-            Ok(Ok(page)) if !page.events.is_empty() => {
+        let page = tokio::task::spawn_blocking(move || {
+            let page = journal.events(after, PAGE)?;
+            let newest = if page.events.is_empty() { journal.newest_event()? } else { after };
+            Ok::<_, JournalError>((page, newest))
+        });
+        match page.await {
+            Ok(Ok((page, _))) if !page.events.is_empty() => {
                 self.waiting.extend(page.events.into_iter().map(Arc::new));
+            }
+            // Else nothing would be told until the numbers are as high as that.
+            Ok(Ok((_, newest))) if newest < after => {
+                self.seen = Some(newest);
+                return Some(Told::Missed { after: newest });
             }
             // What is live follows on what was read; if reading failed, the gap is told.
             Ok(Ok(_)) => self.catching_up = None,
@@ -144,6 +157,7 @@ impl Subscription {
             }
             Err(_) => self.catching_up = None,
         }
+        None
     }
 }
 

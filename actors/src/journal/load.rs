@@ -34,7 +34,7 @@ pub(super) fn load_all_items(connection: &Connection) -> Result<Vec<ItemRecord>,
 }
 
 /// Of pruned events the newest is never one, so the table knows.
-fn last_event(connection: &Connection) -> Result<u64, JournalError> {
+pub(super) fn last_event(connection: &Connection) -> Result<u64, JournalError> {
     let number: Option<i64> = connection.query_row("SELECT max(number) FROM events", (), |row| row.get(0))?;
     count("the number of the newest event", number.unwrap_or(0))
 }

@@ -211,6 +211,14 @@ impl Journal {
     pub fn events(&self, after: u64, limit: u32) -> Result<Events, JournalError> {
         self.shared.readers.ask(|connection| reader::events(connection, after, limit))
     }
+
+    /// The number of the newest event; 0 before the first.
+    ///
+    /// # Errors
+    /// As [`Journal::served`].
+    pub fn newest_event(&self) -> Result<u64, JournalError> {
+        self.shared.readers.ask(load::last_event)
+    }
 }
 
 impl fmt::Debug for Journal {

@@ -101,3 +101,22 @@ async fn all_that_was_told_is_read_to_the_end_when_the_system_shuts_down() {
         assert_eq!(subscription.next().await, None);
     }
 }
+
+#[tokio::test]
+async fn who_asks_from_a_number_that_is_yet_to_come_is_told_of_it_and_goes_on_from_the_newest() {
+    for (committed, after) in [(0, 1), (3, 4), (3, 1_000), (3, u64::MAX)] {
+        let world = World::new();
+        world.commit_and_wait(committed);
+        let mut ahead = world.subscribe(Some(after));
+        let newest = committed as u64;
+        assert_eq!(ahead.next().await, Some(Told::Missed { after: newest }), "{committed} {after}");
+        world.commit_and_wait(2);
+        assert_eq!((number(&mut ahead).await, number(&mut ahead).await), (newest + 1, newest + 2));
+    }
+    // From the newest itself nothing is missed.
+    let world = World::new();
+    world.commit_and_wait(3);
+    let mut current = world.subscribe(Some(3));
+    world.commit(1);
+    assert_eq!(number(&mut current).await, 4);
+}

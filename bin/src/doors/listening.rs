@@ -7,7 +7,7 @@ use keepwell_actors::{Handle, Subscription, Told};
 pub struct Listening {
     handle: Handle,
     subscription: Subscription,
-    /// The number that it caught up from last: a gap right behind it is not kept.
+    /// The number that it caught up from last: a gap right behind it is not kept, and one before it is another journal's.
     caught_up_from: Option<u64>,
 }
 
@@ -22,7 +22,7 @@ impl Listening {
     pub async fn next(&mut self) -> Option<Told> {
         loop {
             match self.subscription.next().await? {
-                Told::Missed { after } if self.caught_up_from != Some(after) => {
+                Told::Missed { after } if self.caught_up_from.is_none_or(|from| from < after) => {
                     self.caught_up_from = Some(after);
                     self.subscription = self.handle.subscribe(Some(after))?;
                 }

@@ -77,8 +77,11 @@ async fn follow(
         tokio::select! {
             heard = stream.next() => match heard? {
                 Some(heard) => {
-                    if let Heard::Event(event) = &heard {
-                        *after = Some(event.number);
+                    match &heard {
+                        Heard::Event(event) => *after = Some(event.number),
+                        // A daemon with another journal counts from another number.
+                        Heard::Missed(newest) => *after = Some(*newest),
+                        Heard::Progress(_) => {}
                     }
                     view.heard(&heard)?;
                 }
