@@ -78,7 +78,7 @@ impl Gate {
     }
 
     /// Looks at where a request says that it comes from.
-    pub fn ensure_origin(&self, headers: &HeaderMap, is_secure: bool) -> Result<(), DoorError> {
+    pub fn ensure_origin(&self, headers: &HeaderMap) -> Result<(), DoorError> {
         let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         let Some(host) = text(header::HOST).filter(|_| headers.get_all(header::HOST).count() == 1) else {
             return Err(DoorError::new(Kind::Forbidden, "the request names no host, or several"));
@@ -90,8 +90,7 @@ impl Gate {
                 "if it should be, add the name to allowed_hosts in the table [daemon] of the configuration",
             ));
         }
-        let own = format!("{}://{host}", if is_secure { "https" } else { "http" });
-        if text(header::ORIGIN).is_some_and(|origin| !origin.eq_ignore_ascii_case(&own)) {
+        if text(header::ORIGIN).is_some_and(|origin| !is_of(origin, host)) {
             return Err(DoorError::new(Kind::Forbidden, "the request comes from another site's page"));
         }
         // Browsers of today say it also where they send no origin.
@@ -131,7 +130,7 @@ impl Gate {
 
     fn check(&self, request: &ServiceRequest) -> Result<(), DoorError> {
         self.ensure_rate()?;
-        self.ensure_origin(request.headers(), request.app_config().secure())?;
+        self.ensure_origin(request.headers())?;
         if is_open(request.path()) { Ok(()) } else { self.ensure_known(request) }
     }
 }
@@ -143,6 +142,19 @@ fn name_of(host: &str) -> &str {
         Some((name, port)) if !port.ends_with(']') => name,
         _ => host,
     }
+}
+
+/// Whether a page of this origin is our own page under this name, over TLS or without it: a proxy before us may speak
+/// TLS where we do not. A port that the scheme implies may be said or not.
+fn is_of(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let implied = match scheme.to_ascii_lowercase().as_str() {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return false,
+    };
+    let [authority, host] = [authority, host].map(|text| text.strip_suffix(implied).unwrap_or(text));
+    authority.eq_ignore_ascii_case(host)
 }
 
 fn is_open(path: &str) -> bool {
@@ -226,7 +238,16 @@ mod tests {
             (&[("host", "localhost"), ("host", "localhost")], false),
             (&[("host", "localhost:1"), ("origin", "http://localhost:1")], true),
             (&[("host", "localhost:1"), ("origin", "http://localhost:2")], false),
-            (&[("host", "localhost:1"), ("origin", "https://localhost:1")], false),
+            // A proxy before us speaks TLS.
+            (&[("host", "localhost:1"), ("origin", "https://localhost:1")], true),
+            (&[("host", "backup.example.org"), ("origin", "https://backup.example.org")], true),
+            (&[("host", "backup.example.org:443"), ("origin", "https://Backup.example.org")], true),
+            (&[("host", "backup.example.org:443"), ("origin", "http://backup.example.org")], false),
+            (&[("host", "backup.example.org"), ("origin", "https://backup.example.org:8443")], false),
+            (&[("host", "backup.example.org"), ("origin", "ftp://backup.example.org")], false),
+            (&[("host", "backup.example.org"), ("origin", "https://backup.example.org.evil.org")], false),
+            (&[("host", "backup.example.org"), ("origin", "https://evil.org/backup.example.org")], false),
+            (&[("host", "evil.org"), ("origin", "https://evil.org")], false),
             (&[("host", "localhost:1"), ("origin", "null")], false),
             (&[("host", "localhost:1"), ("origin", "http://evil.org")], false),
             (&[("host", "localhost"), ("sec-fetch-site", "same-origin")], true),
@@ -234,7 +255,7 @@ mod tests {
             (&[("host", "localhost"), ("sec-fetch-site", "same-site")], false),
             (&[("host", "localhost"), ("sec-fetch-site", "cross-site")], false),
         ] {
-            let checked = gate.ensure_origin(&headers(pairs), false);
+            let checked = gate.ensure_origin(&headers(pairs));
             assert_eq!(checked.is_ok(), is_let_in, "{pairs:?}: {checked:?}");
         }
     }
