@@ -34,6 +34,9 @@ pub enum AskError {
     /// and not repeated.
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
+    /// It did not come to its turn, and nothing was done: what others asked for takes too long.
+    #[error("{0}")]
+    Busy(String),
 }
 
 /// What was found wrong at a start and set right.
@@ -155,7 +158,7 @@ impl Handle {
                 self.scheduler.send(Ask { id, command }).await?
             }
             Route::Journal(question) => return self.read(question).await,
-            Route::Repository(question) => self.running.questions.ask(question).await,
+            Route::Repository(question) => return self.running.questions.ask(question).await,
             Route::Setup => Ok(Reply::GetSetup(self.running.questions.setup())),
             Route::DueTimes(get) => self.running.questions.due_times(&get).map(Reply::GetDueTimes),
             Route::Explanation(get) => self.explain(get.item).await?.map(Reply::GetItemExplanation),
@@ -168,7 +171,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`Refusal::Invalid`] if a name stands for nothing, or the path for no file; [`Refusal::QueueFull`];
-    /// [`Refusal::Failed`] if the repository cannot be read.
+    /// [`Refusal::Failed`] if the repository cannot be read; [`AskError::Busy`].
     pub async fn open_file(
         &self,
         repository: &str,
@@ -177,7 +180,7 @@ impl Handle {
     ) -> Result<FileDownload, AskError> {
         let wanted =
             WantedFile { repository: repository.into(), snapshot: snapshot.into(), path: path.into() };
-        Ok(self.running.questions.open_file(wanted).await?)
+        self.running.questions.open_file(wanted).await
     }
 
     /// Questions to repositories and downloads that somebody waits for.
@@ -361,6 +364,11 @@ enum Route {
     DueTimes(GetDueTimes),
     /// Several together.
     Explanation(GetItemExplanation),
+}
+
+/// Whether a command is a question that a repository answers, which may take minutes.
+pub fn asks_repository(command: &Command) -> bool {
+    matches!(route(command), Route::Repository(_))
 }
 
 fn route(command: &Command) -> Route {

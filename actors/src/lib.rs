@@ -33,12 +33,12 @@ pub mod task;
 mod task_ids;
 pub mod transition;
 
-pub use handle::{AskError, Handle, Perform, Repairs, Tell};
+pub use handle::{AskError, Handle, Perform, Repairs, Tell, asks_repository};
 pub use hub::{EVENTS_BEHIND_MAX, PROGRESS_BEHIND_MAX};
 pub use keepwell::{Keepwell, StartError};
 pub use questions::{
-    DOWNLOADS_AT_ONCE_MAX, FileDownload, QUESTION_TIME_MAX, QUESTIONS_A_REPOSITORY_MAX,
-    QUESTIONS_AT_ONCE_MAX, QUESTIONS_WAITING_MAX,
+    DOWNLOADS_AT_ONCE_MAX, DOWNLOADS_WAITING_MAX, FileDownload, QUESTION_TIME_MAX,
+    QUESTIONS_A_REPOSITORY_MAX, QUESTIONS_AT_ONCE_MAX, QUESTIONS_WAITING_MAX, STALL_MAX, TURN_TIME_MAX,
 };
 pub use reconfiguration::{InvalidItem, Reconfiguration, ReconfigureError};
 pub use settings::{HANG_AFTER, Settings};

@@ -238,7 +238,7 @@ impl Life {
     {
         match self.handle.ask(request).await.expect_err("it is refused") {
             AskError::Refused(refusal) => refusal,
-            AskError::Unreachable(why) => unreachable!("{why}"),
+            other => unreachable!("{other}"),
         }
     }
 

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use keepwell_engine::control::Control;
@@ -23,6 +23,9 @@ use crate::runner::{Runner, WantedFile, no_repositories, refusal_of};
 pub const DOWNLOADS_AT_ONCE_MAX: usize = 4;
 /// A download of which nothing is taken for so long is given up, as it holds the repository's lock.
 pub const STALL_MAX: Duration = Duration::from_secs(10 * 60);
+/// What is taken slower than this on the whole is given up, too: a few such readers would have all places for ever. The
+/// slowest lines that anybody still uses are faster.
+pub const BYTES_PER_SECOND_MIN: u64 = 16 << 10;
 
 /// A piece: large enough that handing it over costs nothing.
 const PIECE_BYTES_MAX: usize = 1 << 20;
@@ -76,7 +79,7 @@ pub(super) async fn begin(
     }
     let control = asker.control.clone();
     on_a_thread(turn, move || {
-        let mut out = Pieces { sender, leaves, control, bytes: 0 };
+        let mut out = Pieces { sender, leaves, control, bytes: 0, waited: Duration::ZERO };
         let read = catch_unwind(AssertUnwindSafe(|| read_file(&*runner, &wanted, opened, &mut out)));
         if let Err(refusal) = read.unwrap_or_else(|_| Err(panicked())) {
             // Nobody is there if the download was dropped.
@@ -126,27 +129,42 @@ struct Pieces {
     leaves: Receiver<()>,
     control: Control,
     bytes: u64,
+    /// For leave, in all.
+    waited: Duration,
 }
 
 impl Pieces {
-    fn wait_for_leave(&self) -> io::Result<()> {
-        let mut waited = Duration::ZERO;
+    fn wait_for_leave(&mut self) -> io::Result<()> {
+        let began = Instant::now();
+        let waited_before = self.waited;
         loop {
-            match self.leaves.recv_timeout(LOOK_EVERY) {
+            let left = self.leaves.recv_timeout(LOOK_EVERY);
+            let waited = began.elapsed();
+            self.waited = waited_before + waited;
+            match left {
                 Ok(()) => return Ok(()),
                 Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::BrokenPipe.into()),
                 Err(RecvTimeoutError::Timeout) if self.control.is_cancelled() => {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
-                Err(RecvTimeoutError::Timeout) => waited += LOOK_EVERY,
+                Err(RecvTimeoutError::Timeout) => {}
             }
-            if waited >= STALL_MAX {
-                let minutes = STALL_MAX.as_secs() / 60;
-                let why = format!("nothing of it was taken for {minutes} minutes");
+            if let Some(why) = too_slow(waited, self.waited, self.bytes) {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, why));
             }
         }
     }
+}
+
+/// Why whoever takes a download has lost his place, if he has: he was waited for so long now, and so long in all while
+/// he took so many bytes.
+fn too_slow(waited: Duration, waited_in_all: Duration, bytes: u64) -> Option<String> {
+    if waited >= STALL_MAX {
+        return Some(format!("nothing of it was taken for {} minutes", STALL_MAX.as_secs() / 60));
+    }
+    let allowed = STALL_MAX + Duration::from_secs(bytes / BYTES_PER_SECOND_MIN);
+    let kib = BYTES_PER_SECOND_MIN >> 10;
+    (waited_in_all > allowed).then(|| format!("less than {kib} KiB of it were taken in a second"))
 }
 
 impl Write for Pieces {
@@ -163,5 +181,34 @@ impl Write for Pieces {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_keeps_his_place_as_long_as_he_takes_something_and_enough_on_the_whole() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        for (waited, in_all, bytes, words) in [
+            (0, 0, 0, None),
+            (9, 9, 0, None),
+            (10, 10, 0, Some("nothing of it was taken for 10 minutes")),
+            // A megabyte every nine minutes.
+            (0, 9, 1 << 20, None),
+            (0, 18, 2 << 20, Some("less than 16 KiB")),
+            // A gigabyte in three hours, and ten minutes of rest.
+            (9, 190, 1 << 30, None),
+            (10, 190, 1 << 30, Some("nothing of it")),
+            (0, 30 * 24 * 60, 1 << 40, None),
+        ] {
+            let why = too_slow(minutes(waited), minutes(in_all), bytes);
+            let is_so = match words {
+                Some(words) => why.as_ref().is_some_and(|why| why.contains(words)),
+                None => why.is_none(),
+            };
+            assert!(is_so, "{waited} {in_all} {bytes}: {why:?}");
+        }
     }
 }

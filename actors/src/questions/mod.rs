@@ -6,10 +6,10 @@
 mod download;
 mod due_times;
 pub(crate) mod explanation;
+mod turns;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -17,13 +17,15 @@ use chrono::{DateTime, Utc};
 use keepwell_engine::control::Control;
 use keepwell_messages::{DueTimes, ErrorClass, Failure, GetDueTimes, Refusal, Reply, Setup as SetupNow};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
+use crate::handle::AskError;
 use crate::runner::{RepositoryQuestion, RepositoryReader, Runner, WantedFile, no_repositories};
 use crate::setup::Setup;
 
-pub use download::{DOWNLOADS_AT_ONCE_MAX, FileDownload};
+pub use download::{DOWNLOADS_AT_ONCE_MAX, FileDownload, STALL_MAX};
+use turns::{Turn, Turns};
 
 /// Questions that are answered at once. Each takes a core, or waits for a store, and some 20 MiB at most.
 pub const QUESTIONS_AT_ONCE_MAX: usize = 8;
@@ -31,6 +33,10 @@ pub const QUESTIONS_AT_ONCE_MAX: usize = 8;
 pub const QUESTIONS_A_REPOSITORY_MAX: usize = 4;
 /// Questions that wait for their turn; people and pages ask a few at once.
 pub const QUESTIONS_WAITING_MAX: usize = 64;
+/// Downloads that wait for their turn, beside them.
+pub const DOWNLOADS_WAITING_MAX: usize = 16;
+/// How long one may wait for its turn. Whoever asked learns that it is busy while he still remembers what he asked.
+pub const TURN_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a question may take. A search through all snapshots of a large repository takes minutes.
 pub const QUESTION_TIME_MAX: Duration = Duration::from_secs(10 * 60);
 /// How long a shutdown waits for threads to end, so that they give their locks back. A local read takes less.
@@ -39,13 +45,11 @@ const ENDING_MAX: Duration = Duration::from_secs(5);
 /// See the module.
 pub(crate) struct Questions {
     setup: Arc<Setup>,
-    /// Turns of questions.
-    turns: Arc<Semaphore>,
-    /// Turns of downloads, which may last as long as who takes them is slow.
-    downloads: Arc<Semaphore>,
+    questions: Turns,
+    /// They may last as long as who takes them is slow.
+    downloads: Turns,
     /// Turns by repository, those that somebody has or waits for.
     lines: Mutex<HashMap<String, Weak<Semaphore>>>,
-    waiting: AtomicUsize,
     asked: Arc<Mutex<Asked>>,
 }
 
@@ -57,17 +61,13 @@ struct Asked {
     is_over: bool,
 }
 
-/// The right to have a thread.
-type Turn = Vec<OwnedSemaphorePermit>;
-
 impl Questions {
     pub(crate) fn new(setup: Arc<Setup>) -> Self {
         Self {
             setup,
-            turns: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE_MAX)),
-            downloads: Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE_MAX)),
+            questions: Turns::new("questions", QUESTIONS_AT_ONCE_MAX, QUESTIONS_WAITING_MAX),
+            downloads: Turns::new("downloads", DOWNLOADS_AT_ONCE_MAX, DOWNLOADS_WAITING_MAX),
             lines: Mutex::default(),
-            waiting: AtomicUsize::new(0),
             asked: Arc::default(),
         }
     }
@@ -100,24 +100,25 @@ impl Questions {
     }
 
     /// The answer to a question. Dropped, the question ends.
-    pub(crate) async fn ask(&self, question: RepositoryQuestion) -> Result<Reply, Refusal> {
+    pub(crate) async fn ask(&self, question: RepositoryQuestion) -> Result<Reply, AskError> {
         let runner = self.reading_runner()?;
-        let turn = self.turn(&self.turns, Some(question.repository())).await?;
+        let line = self.line(question.repository());
+        let turn = self.questions.turn(Some(&line)).await?;
         let asker = self.begin()?;
         let control = asker.control.clone();
-        answer_of(&runner, turn, move |reader| reader.answer(&question, &control)).await
+        Ok(answer_of(&runner, turn, move |reader| reader.answer(&question, &control)).await?)
     }
 
     /// Opens a file; its content follows as it is taken.
-    pub(crate) async fn open_file(&self, wanted: WantedFile) -> Result<FileDownload, Refusal> {
+    pub(crate) async fn open_file(&self, wanted: WantedFile) -> Result<FileDownload, AskError> {
         let runner = self.reading_runner()?;
-        let turn = self.turn(&self.downloads, None).await?;
-        download::begin(runner, turn, self.begin()?, wanted).await
+        let turn = self.downloads.turn(None).await?;
+        Ok(download::begin(runner, turn, self.begin()?, wanted).await?)
     }
 
     /// Questions and downloads that somebody waits for, those that wait for a turn among them.
     pub(crate) fn count(&self) -> usize {
-        self.asked.lock().controls.len() + self.waiting.load(Ordering::Relaxed)
+        self.asked.lock().controls.len() + self.questions.waiting() + self.downloads.waiting()
     }
 
     /// Ends all questions, and refuses those that come.
@@ -129,8 +130,8 @@ impl Questions {
         };
         controls.values().for_each(Control::cancel);
         let ended = async {
-            let _ = self.turns.acquire_many(QUESTIONS_AT_ONCE_MAX as u32).await;
-            let _ = self.downloads.acquire_many(DOWNLOADS_AT_ONCE_MAX as u32).await;
+            let _ = self.questions.turns.acquire_many(QUESTIONS_AT_ONCE_MAX as u32).await;
+            let _ = self.downloads.turns.acquire_many(DOWNLOADS_AT_ONCE_MAX as u32).await;
         };
         if timeout(ENDING_MAX, ended).await.is_err() {
             tracing::warn!("questions to repositories go on after the end: a store does not answer");
@@ -141,17 +142,6 @@ impl Questions {
         let runner = self.runner();
         let reads = runner.reader().is_some();
         if reads { Ok(runner) } else { Err(no_repositories()) }
-    }
-
-    async fn turn(&self, turns: &Arc<Semaphore>, repository: Option<&str>) -> Result<Turn, Refusal> {
-        let _waits = Waits::begin(&self.waiting)?;
-        let line = repository.map(|repository| self.line(repository));
-        let mut turn = Vec::new();
-        // First the repository's: who waits for that keeps nobody else from a turn.
-        for semaphore in line.iter().chain([turns]) {
-            turn.push(semaphore.clone().acquire_owned().await.map_err(|_| Refusal::ShuttingDown)?);
-        }
-        Ok(turn)
     }
 
     fn line(&self, repository: &str) -> Arc<Semaphore> {
@@ -188,23 +178,6 @@ impl Drop for Asker {
     fn drop(&mut self) {
         self.asked.lock().controls.remove(&self.number);
         self.control.cancel();
-    }
-}
-
-/// A place among those that wait.
-struct Waits<'a>(&'a AtomicUsize);
-
-impl<'a> Waits<'a> {
-    fn begin(waiting: &'a AtomicUsize) -> Result<Self, Refusal> {
-        let before = waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Self(waiting);
-        if before < QUESTIONS_WAITING_MAX { Ok(place) } else { Err(Refusal::QueueFull(before as u32)) }
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

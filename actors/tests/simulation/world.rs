@@ -271,7 +271,7 @@ impl World {
                 self.violation(format!("{command:?}: {}", failure.why));
             }
             Ok(Err(AskError::Refused(_))) => {}
-            Ok(Err(AskError::Unreachable(why))) => self.violation(format!("{command:?}: {why}")),
+            Ok(Err(other)) => self.violation(format!("{command:?}: {other}")),
         }
         None
     }

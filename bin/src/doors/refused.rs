@@ -111,6 +111,8 @@ impl From<AskError> for DoorError {
             AskError::Refused(refusal) => refusal.into(),
             AskError::Unreachable(_) => Self::new(Kind::Unavailable, error.to_string())
                 .hint("ask again under the same command id; if it lasts, the daemon's log says why"),
+            AskError::Busy(_) => Self::new(Kind::Unavailable, error.to_string())
+                .hint("ask again later; /metrics says how many questions are under way"),
         }
     }
 }
