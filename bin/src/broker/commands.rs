@@ -3,8 +3,6 @@
 //! The header `Keepwell-Command-Id` numbers a command, so that it is carried out once however often it is sent. With
 //! `Keepwell-Encoding: bincode` body and answer are versioned bincode: a whole command, and an [`Answer`].
 
-use std::sync::Arc;
-
 use async_nats::header::HeaderMap;
 use async_nats::{Client, Message};
 use futures::StreamExt;
@@ -13,21 +11,18 @@ use keepwell_actors::Handle;
 use keepwell_engine::codec;
 use keepwell_messages::{Answer, Command, CommandId, Failed, MESSAGE_VERSION, Reply};
 use serde_json::json;
-use tokio::sync::Semaphore;
 use tracing::warn;
 
 use super::state::SharedState;
 use super::subjects::Subjects;
-use crate::doors::{self, COMMAND_BYTES_MAX, DoorError, Kind, fields_of, perform};
+use crate::doors::{COMMAND_BYTES_MAX, DoorError, Kind, Turns, fields_of, read_command};
 
 /// Numbers a command.
 const COMMAND_ID: &str = "Keepwell-Command-Id";
 /// Says how body and answer are written, unless as JSON.
 const ENCODING: &str = "Keepwell-Encoding";
-/// Commands that are carried out at once.
-const AT_ONCE: usize = 32;
-/// Commands that are carried out or wait for it; whoever comes then is told to come back.
-const TAKEN_MAX: usize = 256;
+/// Commands that are carried out, wait for it, or are just being refused; whoever comes then is told to come back.
+const TAKEN_MAX: usize = 2 * Turns::TAKEN_MAX;
 
 /// Serves them until the connection is lost.
 pub async fn serve(client: &Client, handle: &Handle, subjects: &Subjects, state: &SharedState) {
@@ -41,14 +36,14 @@ pub async fn serve(client: &Client, handle: &Handle, subjects: &Subjects, state:
             return;
         }
     };
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let turns = Turns::default();
     let mut taken = FuturesUnordered::new();
     loop {
         tokio::select! {
             request = requests.next() => match request {
                 Some(request) => {
                     let has_room = taken.len() < TAKEN_MAX;
-                    taken.push(serve_one(client, handle, subjects, request, has_room.then(|| turns.clone())));
+                    taken.push(serve_one(client, handle, subjects, request, has_room.then_some(&turns)));
                 }
                 None => return,
             },
@@ -63,7 +58,7 @@ async fn serve_one(
     handle: &Handle,
     subjects: &Subjects,
     request: Message,
-    turns: Option<Arc<Semaphore>>,
+    turns: Option<&Turns>,
 ) {
     let encoding = Encoding::of(request.headers.as_ref());
     let answered = match (&encoding, turns) {
@@ -72,9 +67,8 @@ async fn serve_one(
         }
         (Err(error), _) => Err(error.clone()),
         (Ok(encoding), Some(turns)) => {
-            // It is never closed.
-            let _turn = turns.acquire().await;
-            carry_out(handle, subjects.command_of(&request.subject), &request, *encoding).await
+            let name = subjects.command_of(&request.subject);
+            carry_out(handle, turns, name, &request, *encoding).await
         }
     };
     let Some(asker) = request.reply else { return };
@@ -92,15 +86,17 @@ async fn serve_one(
 
 async fn carry_out(
     handle: &Handle,
+    turns: &Turns,
     name: &str,
     request: &Message,
     encoding: Encoding,
 ) -> Result<Reply, DoorError> {
     let id = command_id(request.headers.as_ref())?;
-    match encoding {
-        Encoding::Json => perform(handle, name, &request.payload, id).await,
-        Encoding::Bincode => doors::carry_out(handle, read_bincode(name, &request.payload)?, id).await,
-    }
+    let command = match encoding {
+        Encoding::Json => read_command(name, &request.payload)?,
+        Encoding::Bincode => read_bincode(name, &request.payload)?,
+    };
+    turns.carry_out(handle, command, id).await
 }
 
 fn read_bincode(name: &str, body: &[u8]) -> Result<Command, DoorError> {

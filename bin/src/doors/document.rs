@@ -47,7 +47,7 @@ fn kinds() -> String {
             Kind::TooSlow => "the body takes too long to arrive",
             Kind::TooMany => "too much is asked at once; ask again later",
             Kind::Unavailable => {
-                "nobody answered: ask again under the same id, so that nothing is done twice"
+                "nobody answered, or its turn did not come: ask again under the same id, so that nothing is done twice"
             }
         };
         table += &row(&DoorError::new(kind, meaning));

@@ -6,7 +6,9 @@ mod document;
 mod listening;
 mod perform;
 mod refused;
+mod turns;
 
 pub use listening::Listening;
 pub use perform::{COMMAND_BYTES_MAX, actors_answer, carry_out, fields_of, perform, read_command};
 pub use refused::{DoorError, Kind};
+pub use turns::Turns;

@@ -13,6 +13,7 @@ mod gate;
 mod health;
 mod login;
 mod page;
+mod peer;
 mod socket;
 mod tls;
 mod token;
@@ -44,6 +45,9 @@ const BACKLOG: u32 = 2_048;
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// A client that is silent between requests is let go.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// A client that takes nothing of what it is sent for so long is cut off by the kernel, whatever else holds it. Whoever
+/// lets a download rest has as long as the download itself gives him.
+const NOTHING_TAKEN_MAX: Duration = keepwell_actors::STALL_MAX;
 /// Answers that are under way at a stop have so long.
 const STOP_WITHIN_SECONDS: u64 = 1;
 /// Commands and events are small; more threads would only wait for the journal.
@@ -66,6 +70,9 @@ impl HttpDoor {
     pub fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
         let listener = TcpListener::bind(address).and_then(|listener| {
             listener.set_nonblocking(true)?;
+            let millis = u32::try_from(NOTHING_TAKEN_MAX.as_millis()).expect("some minutes");
+            // A kernel that does not know it goes by its own patience.
+            let _ = rustix::net::sockopt::set_tcp_user_timeout(&listener, millis);
             Ok(listener)
         });
         listener.map_err(|error| {
@@ -165,4 +172,24 @@ fn routes(config: &mut web::ServiceConfig) {
 async fn nothing_there(request: actix_web::HttpRequest) -> Result<HttpResponse, DoorError> {
     let message = format!("there is nothing at {} {}", request.method(), request.path());
     Err(DoorError::new(Kind::NotFound, message).hint("/api/v1/openapi.json says what there is"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt::tcp_user_timeout;
+
+    use super::*;
+
+    #[test]
+    fn every_connection_is_cut_off_if_it_takes_nothing() {
+        let listener = HttpDoor::listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let accepted = loop {
+            match listener.accept() {
+                Ok((accepted, _)) => break accepted,
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}"),
+            }
+        };
+        assert_eq!(u128::from(tcp_user_timeout(&accepted).unwrap()), NOTHING_TAKEN_MAX.as_millis());
+    }
 }

@@ -7,28 +7,27 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{AggregatedMessage, CloseCode, CloseReason, Session};
+use actix_ws::{AggregatedMessage, CloseCode, CloseReason};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use keepwell_actors::{Handle, Told};
 use keepwell_messages::CommandId;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::events::{From, Listeners};
-use crate::doors::{COMMAND_BYTES_MAX, DoorError, Kind, Listening, perform};
+use super::peer::Peer;
+use crate::doors::{COMMAND_BYTES_MAX, DoorError, Kind, Listening, Turns, read_command};
 
-/// Commands of one connection that are carried out at once; further ones wait in its socket.
-const COMMANDS_AT_ONCE: usize = 32;
+/// Bytes of one connection's commands that are not answered yet; further ones wait in its socket.
+const TAKEN_BYTES_MAX: usize = 32 * COMMAND_BYTES_MAX;
 /// An identifier longer than this is no identifier.
 const ID_BYTES_MAX: usize = 256;
 /// How often a silent peer is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// A peer that says nothing for so long is gone.
+/// A peer that says nothing for so long while it is listened to is gone.
 const SILENT_MAX: Duration = Duration::from_secs(60);
-/// A peer that takes nothing for so long is as good as gone: it comes back by the number that it has seen.
-const SEND_WITHIN: Duration = Duration::from_secs(60);
 
 /// A command as it comes in.
 #[derive(Deserialize)]
@@ -58,34 +57,38 @@ pub async fn socket(
     let handle = handle.get_ref().clone();
     actix_web::rt::spawn(async move {
         let _place = place;
-        let reason = converse(&handle, session.clone(), messages, listening).await;
-        // The peer may be gone.
-        let _ = session.close(Some(reason)).await;
+        let mut peer = Peer::new(session);
+        let reason = converse(&handle, &mut peer, messages, listening).await;
+        // It may be gone.
+        let _ = peer.close(reason).await;
     });
     Ok(response)
 }
 
 async fn converse(
     handle: &Handle,
-    mut session: Session,
+    peer: &mut Peer,
     mut messages: actix_ws::AggregatedMessageStream,
     mut listening: Listening,
 ) -> CloseReason {
-    let mut answers = FuturesUnordered::new();
+    let turns = Turns::default();
+    let (mut answers, mut taken_bytes) = (FuturesUnordered::new(), 0);
     let mut ping = interval(PING_EVERY);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
     loop {
+        let listens = answers.len() < Turns::TAKEN_MAX && taken_bytes < TAKEN_BYTES_MAX;
         let text = tokio::select! {
-            message = messages.next(), if answers.len() < COMMANDS_AT_ONCE => {
+            message = messages.next(), if listens => {
                 heard = Instant::now();
                 match message {
                     Some(Ok(AggregatedMessage::Text(text))) => {
-                        answers.push(answer(handle, text.to_string()));
+                        taken_bytes += text.len();
+                        answers.push(answer(handle, &turns, text.to_string()));
                         continue;
                     }
                     Some(Ok(AggregatedMessage::Ping(bytes))) => {
-                        if session.pong(&bytes).await.is_err() {
+                        if peer.pong(&bytes).await.is_err() {
                             return CloseCode::Away.into();
                         }
                         continue;
@@ -96,7 +99,10 @@ async fn converse(
                     Some(Err(_)) => return CloseCode::Protocol.into(),
                 }
             },
-            Some(answer) = answers.next() => answer,
+            Some((answer, bytes)) = answers.next() => {
+                taken_bytes -= bytes;
+                answer
+            }
             told = listening.next() => match told {
                 Some(Told::Event(event)) => json!({"event": &*event}).to_string(),
                 Some(Told::Progress(progress)) => json!({"progress": &*progress}).to_string(),
@@ -104,21 +110,31 @@ async fn converse(
                 None => return CloseCode::Restart.into(),
             },
             _ = ping.tick() => {
-                if heard.elapsed() > SILENT_MAX || session.ping(b"").await.is_err() {
+                if !listens {
+                    heard = Instant::now();
+                }
+                if heard.elapsed() > SILENT_MAX || peer.ping().await.is_err() {
                     return CloseCode::Away.into();
                 }
                 continue;
             }
         };
-        match timeout(SEND_WITHIN, session.text(text)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return CloseCode::Away.into(),
+        let began = Instant::now();
+        if peer.tell(text).await.is_err() {
+            return CloseCode::Away.into();
         }
+        // It was not listened to meanwhile.
+        heard += began.elapsed();
     }
 }
 
-async fn answer(handle: &Handle, text: String) -> String {
-    let asked: Asked = match serde_json::from_str(&text) {
+/// The answer to a message, and the message's bytes.
+async fn answer(handle: &Handle, turns: &Turns, text: String) -> (String, usize) {
+    (answered(handle, turns, &text).await, text.len())
+}
+
+async fn answered(handle: &Handle, turns: &Turns, text: &str) -> String {
+    let asked: Asked = match serde_json::from_str(text) {
         Ok(asked) => asked,
         Err(error) => {
             let message = format!("this is not {{\"id\", \"command\"}}: {error}");
@@ -135,7 +151,11 @@ async fn answer(handle: &Handle, text: String) -> String {
         let error = DoorError::new(Kind::BadBody, "command is not {\"name\": {fields}}");
         return told_error(id, &error);
     };
-    match perform(handle, &name, fields.to_string().as_bytes(), asked.command_id).await {
+    let carried_out = match read_command(&name, fields.to_string().as_bytes()) {
+        Ok(command) => turns.carry_out(handle, command, asked.command_id).await,
+        Err(error) => Err(error),
+    };
+    match carried_out {
         Ok(reply) => json!({"id": id, "reply": reply}).to_string(),
         Err(error) => told_error(id, &error),
     }
