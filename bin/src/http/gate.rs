@@ -15,11 +15,9 @@ use actix_web::middleware::Next;
 use actix_web::{Error, web};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
+use super::login;
 use super::token::Token;
 use crate::doors::{DoorError, Kind};
-
-/// The page's cookie.
-pub const COOKIE: &str = "keepwell";
 
 /// Requests a second from all together. The engine serves far more commands; what is above it is no use but a flood.
 const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(2_000).expect("not zero");
@@ -119,9 +117,13 @@ impl Gate {
                 _ => Err(self.wrong_token("Authorization is not `Bearer TOKEN`")),
             };
         }
-        match request.cookie(COOKIE) {
+        match request.cookie(&login::cookie_name(request.app_config())) {
             Some(cookie) if self.token.is_cookie(cookie.value()) => Ok(()),
-            Some(_) => Err(self.wrong_token("the page's login does not count any more")),
+            // A browser that comes back after the token was renewed tries nothing; and a cookie's value cannot be guessed.
+            Some(_) => {
+                let why = "the page's login does not count any more";
+                Err(DoorError::new(Kind::Unauthorized, why).hint("give the daemon's token again"))
+            }
             // Nobody has tried anything.
             None => Err(DoorError::new(Kind::Unauthorized, "this needs the daemon's token")
                 .hint("it stands in the file `token` in the daemon's data folder; send it as `Authorization: Bearer TOKEN`")),
@@ -189,7 +191,12 @@ pub async fn guard(
     let mut response = match checked {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
         Err(error) => {
-            let response = actix_web::ResponseError::error_response(&error);
+            let mut response = actix_web::ResponseError::error_response(&error);
+            let config = request.app_config();
+            if error.kind == Kind::Unauthorized && request.cookie(&login::cookie_name(config)).is_some() {
+                // Only a cookie that cannot be written is refused.
+                let _ = response.add_cookie(&login::forgetting(config));
+            }
             request.into_response(response)
         }
     };
