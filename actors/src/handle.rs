@@ -166,6 +166,14 @@ impl Handle {
         Ok(answer?)
     }
 
+    /// Whether both actors answer, and what they decided is being written. However much there is to do and to remember,
+    /// it costs them next to nothing.
+    pub async fn answers(&self) -> bool {
+        // The scheduler asks the manager of the item before it says that there is none of no name.
+        let nobody = GetItem { item: ItemId(String::new()) };
+        matches!(self.scheduler.send(nobody).await, Ok(Ok(_) | Err(Refusal::UnknownItem(_))))
+    }
+
     /// Opens a file of a snapshot: `snapshot` is the beginning of an id, or `latest`, and `path` absolute in it. Its
     /// content comes as it is taken, each piece checked before it is given; dropped, it ends.
     ///

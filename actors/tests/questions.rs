@@ -111,6 +111,16 @@ async fn patiently<T>(wait: impl Future<Output = T>) -> T {
 }
 
 #[test]
+fn a_system_answers_until_it_has_shut_down() {
+    let pretended = Arc::new(Pretended::default());
+    let handle = life(&pretended, async |handle: Handle| {
+        assert!(patiently(handle.answers()).await);
+        handle
+    });
+    actix_rt::System::new().block_on(async { assert!(!patiently(handle.answers()).await) });
+}
+
+#[test]
 fn a_few_are_answered_at_once_some_wait_and_the_rest_are_refused() {
     let pretended = Arc::new(Pretended { reads: true, ..Pretended::default() });
     life(&pretended, async |handle: Handle| {

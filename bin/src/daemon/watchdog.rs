@@ -7,8 +7,6 @@ use sd_notify::NotifyState;
 use tokio::time::{interval, timeout};
 use tracing::warn;
 
-use crate::doors::actors_answer;
-
 /// Gives them, if they are wanted.
 pub async fn keep_alive(handle: Handle) {
     let mut wanted_within_micros = 0;
@@ -20,7 +18,7 @@ pub async fn keep_alive(handle: Handle) {
     let mut turn = interval(every.max(Duration::from_millis(100)));
     loop {
         turn.tick().await;
-        match timeout(every, actors_answer(&handle)).await {
+        match timeout(every, handle.answers()).await {
             Ok(true) => super::tell_service_manager(&[NotifyState::Watchdog]),
             Ok(false) | Err(_) => warn!("the actors do not answer; the service manager gets no sign of life"),
         }

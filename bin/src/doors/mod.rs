@@ -9,6 +9,6 @@ mod refused;
 mod turns;
 
 pub use listening::Listening;
-pub use perform::{COMMAND_BYTES_MAX, actors_answer, carry_out, fields_of, perform, read_command};
+pub use perform::{COMMAND_BYTES_MAX, carry_out, fields_of, perform, read_command};
 pub use refused::{DoorError, Kind};
 pub use turns::Turns;

@@ -2,7 +2,7 @@
 
 use keepwell_actors::Handle;
 use keepwell_actors::suggestion::did_you_mean;
-use keepwell_messages::{Command, CommandId, GetItems, GetTaskManagerStats, Reply};
+use keepwell_messages::{Command, CommandId, Reply};
 use serde::Deserialize;
 use serde::de::value::MapDeserializer;
 use serde_json::Value;
@@ -39,11 +39,6 @@ pub async fn carry_out(handle: &Handle, command: Command, id: Option<CommandId>)
     let message = format!("command {id} was {} and is answered; it cannot be {name} too", reply.name());
     Err(DoorError { code: "command-id-used", ..DoorError::new(Kind::State, message) }
         .hint("give each command an id of its own, and the same only to the same command"))
-}
-
-/// Whether the manager and the scheduler answer.
-pub async fn actors_answer(handle: &Handle) -> bool {
-    handle.ask(GetTaskManagerStats {}).await.is_ok() && handle.ask(GetItems {}).await.is_ok()
 }
 
 /// Reads a command of this name from its fields; no body at all is no fields.
@@ -95,7 +90,7 @@ pub fn fields_of(reply: &Reply) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use keepwell_messages::{ItemRemoved, PauseBackup};
+    use keepwell_messages::{GetItems, ItemRemoved, PauseBackup};
 
     use super::*;
 

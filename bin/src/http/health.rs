@@ -9,14 +9,37 @@ use keepwell_actors::{AskError, Handle};
 use keepwell_messages::{GetItems, GetTaskManagerStats, ItemNow, TaskEnd, TaskManagerStats};
 use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 use super::events::Listeners;
 use crate::broker::{BrokerState, SharedState};
-use crate::doors::{DoorError, actors_answer};
+use crate::doors::DoorError;
 
 /// Who asks whether we are ready does not wait longer.
 const READY_WITHIN: Duration = Duration::from_secs(2);
+
+/// Everybody may ask whether we are ready, and what was found is told to all who ask within this time.
+const READY_KEPT: Duration = Duration::from_secs(1);
+
+/// Whether we are ready, as it was found last.
+#[derive(Default)]
+pub struct Readiness(Mutex<Option<(Instant, bool)>>);
+
+impl Readiness {
+    /// Finds out by `ask`, unless it was found out just now. Whoever comes meanwhile waits for the same answer.
+    async fn is_ready(&self, ask: impl Future<Output = bool>) -> bool {
+        let mut found = self.0.lock().await;
+        if let Some((at, is_ready)) = *found
+            && at.elapsed() < READY_KEPT
+        {
+            return is_ready;
+        }
+        let is_ready = timeout(READY_WITHIN, ask).await.unwrap_or(false);
+        *found = Some((Instant::now(), is_ready));
+        is_ready
+    }
+}
 
 /// What counts what happens at this door.
 #[derive(Clone)]
@@ -28,6 +51,15 @@ impl Default for Measures {
     }
 }
 
+/// How the rest is doing at one moment. It is recorded afresh each time: of an item that was removed nothing is said.
+struct Moment<'a> {
+    stats: &'a TaskManagerStats,
+    items: &'a [ItemNow],
+    listeners: usize,
+    questions: usize,
+    broker: Option<BrokerState>,
+}
+
 impl Measures {
     /// Counts an answer.
     pub fn count_answer(&self, status: u16) {
@@ -36,26 +68,28 @@ impl Measures {
         });
     }
 
-    fn set(&self, stats: &TaskManagerStats, items: &[ItemNow], listeners: usize, questions: usize) {
-        metrics::with_local_recorder(&*self.0, || {
+    /// What was counted, and the moment.
+    fn told(&self, moment: &Moment<'_>) -> String {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        moment.record(&recorder);
+        recorder.handle().render() + &self.0.handle().render()
+    }
+}
+
+impl Moment<'_> {
+    fn record(&self, recorder: &PrometheusRecorder) {
+        let Self { stats, items, listeners, questions, broker } = self;
+        metrics::with_local_recorder(recorder, || {
             set_tasks(stats);
-            for item in items {
+            for item in *items {
                 set_item(item);
             }
-            gauge!("keepwell_event_listeners").set(as_float(listeners as u64));
-            gauge!("keepwell_repository_questions").set(as_float(questions as u64));
+            gauge!("keepwell_event_listeners").set(as_float(*listeners as u64));
+            gauge!("keepwell_repository_questions").set(as_float(*questions as u64));
             gauge!("keepwell_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        });
-    }
-
-    fn set_broker(&self, state: &BrokerState) {
-        let BrokerState { connected, last_acked, behind, last_error } = state;
-        let as_gauge = |is_so: bool| f64::from(u8::from(is_so));
-        metrics::with_local_recorder(&*self.0, || {
-            gauge!("keepwell_broker_connected").set(as_gauge(*connected));
-            gauge!("keepwell_broker_in_trouble").set(as_gauge(last_error.is_some()));
-            gauge!("keepwell_broker_last_event").set(as_float(*last_acked));
-            gauge!("keepwell_broker_events_behind").set(as_float(*behind));
+            if let Some(state) = broker {
+                set_broker(state);
+            }
         });
     }
 }
@@ -66,9 +100,13 @@ pub async fn lives() -> HttpResponse {
 }
 
 /// Its actors answer. A broker that is away keeps nobody from backing up, and is told beside it.
-pub async fn ready(handle: web::Data<Handle>, broker: web::Data<Option<SharedState>>) -> HttpResponse {
-    match timeout(READY_WITHIN, actors_answer(&handle)).await {
-        Ok(true) => {
+pub async fn ready(
+    handle: web::Data<Handle>,
+    readiness: web::Data<Readiness>,
+    broker: web::Data<Option<SharedState>>,
+) -> HttpResponse {
+    match readiness.is_ready(handle.answers()).await {
+        true => {
             let broker = broker.as_ref().as_ref().map_or("", |broker| match broker.now() {
                 BrokerState { connected: false, .. } => "broker: not connected\n",
                 BrokerState { last_error: Some(_), .. } => {
@@ -78,7 +116,7 @@ pub async fn ready(handle: web::Data<Handle>, broker: web::Data<Option<SharedSta
             });
             HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(format!("ready\n{broker}"))
         }
-        Ok(false) | Err(_) => {
+        false => {
             HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body("not ready\n")
         }
     }
@@ -96,11 +134,13 @@ pub async fn metrics(
         Ok::<_, AskError>((stats, handle.ask(GetItems {}).await?.items))
     };
     let (stats, items) = asked.await?;
-    measures.set(&stats, &items, listeners.count(), handle.questions_under_way());
-    if let Some(broker) = broker.as_ref() {
-        measures.set_broker(&broker.now());
-    }
-    let text = measures.0.handle().render();
+    let text = measures.told(&Moment {
+        stats: &stats,
+        items: &items,
+        listeners: listeners.count(),
+        questions: handle.questions_under_way(),
+        broker: broker.as_ref().as_ref().map(SharedState::now),
+    });
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }
 
@@ -135,6 +175,14 @@ fn set_tasks(stats: &TaskManagerStats) {
     gauge!("keepwell_fenced_workers").set(fenced_workers);
 }
 
+fn set_broker(BrokerState { connected, last_acked, behind, last_error }: &BrokerState) {
+    let as_gauge = |is_so: bool| f64::from(u8::from(is_so));
+    gauge!("keepwell_broker_connected").set(as_gauge(*connected));
+    gauge!("keepwell_broker_in_trouble").set(as_gauge(last_error.is_some()));
+    gauge!("keepwell_broker_last_event").set(as_float(*last_acked));
+    gauge!("keepwell_broker_events_behind").set(as_float(*behind));
+}
+
 fn set_item(now: &ItemNow) {
     let name = || now.item.id.0.clone();
     gauge!("keepwell_item_enabled", "item" => name()).set(f64::from(u8::from(now.item.enabled)));
@@ -155,4 +203,34 @@ fn set_item(now: &ItemNow) {
 /// Exact up to 2^53, and near enough beyond.
 fn as_float(number: u64) -> f64 {
     number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_ask_the_actors_are_asked_once_a_second() {
+        let (readiness, asked) = (Readiness::default(), Cell::new(0));
+        let ask = async |is_ready| {
+            readiness
+                .is_ready(async {
+                    asked.set(asked.get() + 1);
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    is_ready
+                })
+                .await
+        };
+        let found = futures::future::join_all((0..1000).map(|_| ask(true))).await;
+        assert!(found.into_iter().all(|is_ready| is_ready));
+        assert!(ask(false).await, "it was found out just now");
+        assert_eq!(asked.get(), 1);
+        tokio::time::sleep(READY_KEPT).await;
+        assert!(!ask(false).await);
+        assert_eq!(asked.get(), 2);
+        tokio::time::sleep(READY_KEPT).await;
+        assert!(!readiness.is_ready(std::future::pending()).await, "nobody answers");
+    }
 }

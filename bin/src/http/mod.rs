@@ -31,7 +31,7 @@ use keepwell_actors::Handle;
 use self::connections::Connections;
 use self::events::Listeners;
 use self::gate::Gate;
-use self::health::Measures;
+use self::health::{Measures, Readiness};
 use crate::broker::SharedState;
 use crate::doors::{DoorError, Kind};
 use crate::exit::Failure;
@@ -103,7 +103,8 @@ impl HttpDoor {
         let connections = Connections::of_this_process();
         let (handle, listeners) =
             (web::Data::new(handle), web::Data::new(Listeners::new(connections.listeners)));
-        let measures = web::Data::new(Measures::default());
+        let (measures, readiness) =
+            (web::Data::new(Measures::default()), web::Data::new(Readiness::default()));
         let broker = web::Data::new(broker);
         let certificate = self.certificate;
         let server = HttpServer::new(move || {
@@ -113,6 +114,7 @@ impl HttpDoor {
                 .app_data(handle.clone())
                 .app_data(listeners.clone())
                 .app_data(measures.clone())
+                .app_data(readiness.clone())
                 .app_data(broker.clone())
                 .app_data(web::QueryConfig::default().error_handler(|error, _| {
                     DoorError::new(Kind::BadBody, format!("the address cannot be read: {error}")).into()
