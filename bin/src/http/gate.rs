@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
@@ -75,8 +76,8 @@ impl Gate {
             .map_err(|_| DoorError::new(Kind::TooMany, "too many requests at once; ask again in a second"))
     }
 
-    /// Looks at where a request says that it comes from.
-    pub fn ensure_origin(&self, headers: &HeaderMap) -> Result<(), DoorError> {
+    /// Looks at where a request says that it comes from. Whoever `arrives` follows a link to our page, from wherever.
+    pub fn ensure_origin(&self, headers: &HeaderMap, arrives: bool) -> Result<(), DoorError> {
         let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         let Some(host) = text(header::HOST).filter(|_| headers.get_all(header::HOST).count() == 1) else {
             return Err(DoorError::new(Kind::Forbidden, "the request names no host, or several"));
@@ -92,9 +93,9 @@ impl Gate {
             return Err(DoorError::new(Kind::Forbidden, "the request comes from another site's page"));
         }
         // Browsers of today say it also where they send no origin.
-        if text(HeaderName::from_static("sec-fetch-site"))
-            .is_some_and(|site| !matches!(site, "same-origin" | "none"))
-        {
+        let is_foreign = text(HeaderName::from_static("sec-fetch-site"))
+            .is_some_and(|site| !matches!(site, "same-origin" | "none"));
+        if is_foreign && !arrives {
             return Err(DoorError::new(Kind::Forbidden, "the request comes from another site's page"));
         }
         Ok(())
@@ -132,7 +133,7 @@ impl Gate {
 
     fn check(&self, request: &ServiceRequest) -> Result<(), DoorError> {
         self.ensure_rate()?;
-        self.ensure_origin(request.headers())?;
+        self.ensure_origin(request.headers(), arrives(request))?;
         if is_open(request.path()) { Ok(()) } else { self.ensure_known(request) }
     }
 }
@@ -157,6 +158,13 @@ fn is_of(origin: &str, host: &str) -> bool {
     };
     let [authority, host] = [authority, host].map(|text| text.strip_suffix(implied).unwrap_or(text));
     authority.eq_ignore_ascii_case(host)
+}
+
+/// Whether somebody follows a link to the page itself. It holds nothing of anybody's, does nothing, and is shown in no
+/// other site's frame; what it asks for then comes from our own page.
+fn arrives(request: &ServiceRequest) -> bool {
+    let mode = request.headers().get("sec-fetch-mode");
+    request.method() == Method::GET && request.path() == "/" && mode.is_some_and(|mode| mode == "navigate")
 }
 
 fn is_open(path: &str) -> bool {
@@ -212,6 +220,8 @@ pub async fn guard(
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
     fn gate() -> Arc<Gate> {
@@ -262,8 +272,35 @@ mod tests {
             (&[("host", "localhost"), ("sec-fetch-site", "same-site")], false),
             (&[("host", "localhost"), ("sec-fetch-site", "cross-site")], false),
         ] {
-            let checked = gate.ensure_origin(&headers(pairs));
+            let checked = gate.ensure_origin(&headers(pairs), false);
             assert_eq!(checked.is_ok(), is_let_in, "{pairs:?}: {checked:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_leads_to_the_page_from_anywhere_and_to_nothing_else() {
+        let gate = gate();
+        let link = &[("host", "localhost"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+        let fetch = &[("host", "localhost"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "cors")];
+        let form = &[("host", "localhost"), ("origin", "https://evil.org"), ("sec-fetch-mode", "navigate")];
+        let foreign =
+            &[("host", "evil.org"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+        for (method, path, pairs, is_let_in) in [
+            (Method::GET, "/", &link[..], true),
+            (Method::GET, "/", fetch, false),
+            (Method::GET, "/", form, false),
+            (Method::GET, "/", foreign, false),
+            (Method::POST, "/", link, false),
+            (Method::GET, "/page/page.js", link, false),
+            (Method::GET, "/metrics", link, false),
+            (Method::POST, "/login", link, false),
+            (Method::GET, "/api/v1/events", link, false),
+        ] {
+            let request =
+                pairs.iter().fold(TestRequest::with_uri(path), |request, pair| request.insert_header(*pair));
+            let request = request.method(method.clone()).to_srv_request();
+            let checked = gate.ensure_origin(request.headers(), arrives(&request));
+            assert_eq!(checked.is_ok(), is_let_in, "{method} {path} {pairs:?}: {checked:?}");
         }
     }
 
