@@ -31,6 +31,8 @@ fn kinds() -> String {
         Kind::Forbidden,
         Kind::UnknownCommand,
         Kind::NotFound,
+        Kind::WrongMethod,
+        Kind::WrongProtocol,
         Kind::TooSlow,
         Kind::TooLarge,
         Kind::TooMany,
@@ -42,6 +44,10 @@ fn kinds() -> String {
             Kind::Forbidden => "the request comes from where it must not",
             Kind::UnknownCommand => "no command of this name; the message names the nearest",
             Kind::NotFound => "nothing of this name",
+            Kind::WrongMethod => {
+                "nothing is done there by this method; the header `Allow` names those that are"
+            }
+            Kind::WrongProtocol => "this address speaks WebSocket only",
             Kind::State | Kind::Content => "see above",
             Kind::TooLarge => "the body is larger than anything that is taken",
             Kind::TooSlow => "the body takes too long to arrive",

@@ -19,6 +19,10 @@ pub enum Kind {
     UnknownCommand,
     /// Nothing of this name.
     NotFound,
+    /// It is there, and nothing is done with it in this way.
+    WrongMethod,
+    /// It speaks another protocol.
+    WrongProtocol,
     /// It cannot be done as things stand.
     State,
     /// It is larger than anything that is taken.
@@ -95,6 +99,8 @@ impl Kind {
             Self::Forbidden => "forbidden",
             Self::UnknownCommand => "unknown-command",
             Self::NotFound => "not-found",
+            Self::WrongMethod => "wrong-method",
+            Self::WrongProtocol => "wrong-protocol",
             Self::State => "wrong-state",
             Self::TooLarge => "too-large",
             Self::TooSlow => "too-slow",

@@ -13,6 +13,8 @@ impl ResponseError for DoorError {
             Kind::Unauthorized => StatusCode::UNAUTHORIZED,
             Kind::Forbidden => StatusCode::FORBIDDEN,
             Kind::UnknownCommand | Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::WrongProtocol => StatusCode::UPGRADE_REQUIRED,
             Kind::State => StatusCode::CONFLICT,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -26,6 +28,9 @@ impl ResponseError for DoorError {
         let mut response = HttpResponse::build(self.status_code());
         if self.kind == Kind::Unauthorized {
             response.insert_header(("www-authenticate", "Bearer"));
+        }
+        if self.kind == Kind::WrongProtocol {
+            response.insert_header(("upgrade", "websocket")).insert_header(("sec-websocket-version", "13"));
         }
         response.json(self.body())
     }

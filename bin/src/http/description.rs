@@ -13,11 +13,12 @@ use utoipa::openapi::{
 };
 
 /// Every refusal of a command has one of these.
-const REFUSED: [(&str, &str); 10] = [
+const REFUSED: [(&str, &str); 11] = [
     ("400", "The body is not what the command takes"),
     ("401", "No token, or a wrong one"),
     ("403", "The request comes from another site, or calls the daemon by a foreign name"),
     ("404", "No command of this name"),
+    ("405", "Another method than POST"),
     ("408", "The body takes too long to arrive"),
     ("409", "It cannot be done as things stand"),
     ("413", "The body is too large"),

@@ -9,10 +9,11 @@ use actix_web::http::header::Charset;
 use actix_web::http::header::{self, ContentDisposition, DispositionParam, DispositionType, ExtendedValue};
 use actix_web::{HttpResponse, web};
 use futures::stream;
-use keepwell_actors::Handle;
+use keepwell_actors::{AskError, Handle};
+use keepwell_messages::Refusal;
 use serde::Deserialize;
 
-use crate::doors::DoorError;
+use crate::doors::{DoorError, Kind};
 
 /// Which file.
 #[derive(Deserialize)]
@@ -29,7 +30,7 @@ pub async fn download(
     handle: web::Data<Handle>,
 ) -> Result<HttpResponse, DoorError> {
     let (repository, snapshot) = place.into_inner();
-    let file = handle.open_file(&repository, &snapshot, &wanted.path).await?;
+    let file = handle.open_file(&repository, &snapshot, &wanted.path).await.map_err(refused)?;
     let (bytes, disposition) = (file.bytes(), disposition(file.name()));
     let pieces = stream::unfold(file, |mut file| async move {
         let piece = file.next().await?;
@@ -39,6 +40,14 @@ pub async fn download(
         .insert_header((header::CONTENT_TYPE, "application/octet-stream"))
         .insert_header(disposition)
         .body(SizedStream::new(bytes, pieces)))
+}
+
+/// What names no file is an address where there is nothing.
+fn refused(error: AskError) -> DoorError {
+    match error {
+        AskError::Refused(Refusal::Invalid(why)) => DoorError::new(Kind::NotFound, why),
+        error => error.into(),
+    }
 }
 
 /// The name twice: for browsers of long ago in ASCII, and as it is.

@@ -14,6 +14,7 @@ mod health;
 mod login;
 mod page;
 mod peer;
+mod routes;
 mod socket;
 mod tls;
 mod token;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle, Service};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpServer, web};
 use futures::FutureExt;
 use keepwell_actors::Handle;
 
@@ -119,6 +120,9 @@ impl HttpDoor {
                 .app_data(web::QueryConfig::default().error_handler(|error, _| {
                     DoorError::new(Kind::BadBody, format!("the address cannot be read: {error}")).into()
                 }))
+                .app_data(web::PathConfig::default().error_handler(|error, _| {
+                    DoorError::new(Kind::NotFound, format!("the address cannot be read: {error}")).into()
+                }))
                 .wrap(from_fn(gate::guard))
                 .wrap_fn(move |request, service| {
                     let counted = counted.clone();
@@ -129,7 +133,7 @@ impl HttpDoor {
                         answered
                     })
                 })
-                .configure(routes)
+                .configure(routes::routes)
         });
         let server = server
             .workers(WORKERS)
@@ -149,31 +153,6 @@ impl HttpDoor {
         let stop = server.handle();
         Ok((server, stop))
     }
-}
-
-fn routes(config: &mut web::ServiceConfig) {
-    config
-        .route("/", web::get().to(page::index))
-        .route("/page/{name}", web::get().to(page::file))
-        .route("/healthz", web::get().to(health::lives))
-        .route("/readyz", web::get().to(health::ready))
-        .route("/metrics", web::get().to(health::metrics))
-        .route("/login", web::post().to(login::login))
-        .route("/logout", web::post().to(login::logout))
-        .route("/api/v1/openapi.json", web::get().to(description::description))
-        .route("/api/v1/commands/{name}", web::post().to(commands::command))
-        .route(
-            "/api/v1/repositories/{repository}/snapshots/{snapshot}/file",
-            web::get().to(download::download),
-        )
-        .route("/api/v1/events", web::get().to(events::events))
-        .route("/api/v1/ws", web::get().to(socket::socket))
-        .default_service(web::to(nothing_there));
-}
-
-async fn nothing_there(request: actix_web::HttpRequest) -> Result<HttpResponse, DoorError> {
-    let message = format!("there is nothing at {} {}", request.method(), request.path());
-    Err(DoorError::new(Kind::NotFound, message).hint("/api/v1/openapi.json says what there is"))
 }
 
 #[cfg(test)]

@@ -45,11 +45,13 @@ pub async fn socket(
     from: web::Query<From>,
     handle: web::Data<Handle>,
     listeners: web::Data<Listeners>,
-) -> Result<HttpResponse, actix_web::Error> {
+) -> Result<HttpResponse, DoorError> {
+    let (response, session, messages) = actix_ws::handle(&request, body).map_err(|error| {
+        DoorError::new(Kind::WrongProtocol, format!("here a WebSocket is to be opened: {error}"))
+    })?;
     let place = listeners.enter()?;
     let listening = Listening::new(&handle, from.after)
         .ok_or_else(|| DoorError::new(Kind::Unavailable, "the system is shutting down"))?;
-    let (response, session, messages) = actix_ws::handle(&request, body)?;
     let messages = messages
         .max_frame_size(COMMAND_BYTES_MAX)
         .aggregate_continuations()
