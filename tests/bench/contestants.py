@@ -52,7 +52,7 @@ class Contestant:
     def environment(self, place):
         """Only what a program needs, so that nobody's own settings take part."""
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TERM") if name in os.environ}
-        return kept | {"HOME": place.home, "XDG_CONFIG_HOME": place.home, "XDG_CACHE_HOME": place.home} | self.own(place)
+        return kept | {"HOME": place.home, "XDG_CONFIG_HOME": place.home, "XDG_CACHE_HOME": place.home, "TMPDIR": place.home} | self.own(place)
 
     def own(self, place):
         raise NotImplementedError
