@@ -301,12 +301,15 @@ impl Handle {
     pub async fn shutdown(&self) -> Vec<Straggler> {
         // Whoever comes second waits for the first.
         let _turn = self.running.shutting_down.lock().await;
-        self.running.questions.close().await;
         let guardian = self.running.guardian.lock().take();
-        let stragglers = match guardian {
-            Some(guardian) => guardian.shutdown().await,
-            None => Vec::new(),
+        let retire = async {
+            match guardian {
+                Some(guardian) => guardian.shutdown().await,
+                None => Vec::new(),
+            }
         };
+        // A store that does not answer a question must not keep tasks from hearing that they are to end.
+        let (stragglers, ()) = futures::join!(retire, self.running.questions.close());
         // A manager that died over its end has left some: nothing may go on unwatched.
         for worker in self.running.workers.living() {
             self.running.workers.kill(&worker.id);

@@ -19,8 +19,8 @@ use keepwell_engine::error::Error;
 use keepwell_engine::job::{JobOutcome, JobSink};
 use keepwell_engine::query::FileContent;
 use keepwell_messages::{
-    Command, CommandId, ErrorClass, GetSetup, GetSnapshots, Item, Refusal, Reply, RepositorySetup, Snapshots,
-    TaskKind,
+    Command, CommandId, ErrorClass, FilesItem, GetSetup, GetSnapshots, Item, ItemSource, PerformBackup,
+    Refusal, Reply, RepositorySetup, SetItem, Snapshots, TaskKind,
 };
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -235,4 +235,83 @@ fn every_command_is_answered_by_who_knows_it() {
             }
         }
     });
+}
+
+/// A repository that does not answer before a worker, which goes on until it is told to end, is told so.
+#[derive(Default)]
+struct Deaf {
+    asked: AtomicBool,
+    works: AtomicBool,
+    told: AtomicBool,
+    told_meanwhile: AtomicBool,
+}
+
+/// A shutdown waits for questions a second longer.
+const DEAF_FOR: Duration = Duration::from_secs(4);
+
+struct DeafRunner(Arc<Deaf>);
+
+impl Runner for DeafRunner {
+    fn accepts(&self, _: &TaskKind, _: Option<&Item>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn start(&self, _: Attempt, control: Control, sink: Arc<dyn JobSink>) {
+        let deaf = self.0.clone();
+        std::thread::spawn(move || {
+            deaf.works.store(true, Ordering::SeqCst);
+            while control.sleep(Duration::from_millis(5)).is_ok() {}
+            deaf.told.store(true, Ordering::SeqCst);
+            sink.ended(JobOutcome::Failed(Error::Cancelled));
+        });
+    }
+
+    fn reader(&self) -> Option<&dyn RepositoryReader> {
+        Some(&*self.0)
+    }
+}
+
+impl RepositoryReader for Deaf {
+    fn answer(&self, _: &RepositoryQuestion, control: &Control) -> Result<Reply, Refusal> {
+        self.asked.store(true, Ordering::SeqCst);
+        while control.sleep(Duration::from_millis(5)).is_ok() {}
+        let asked_to_end = std::time::Instant::now();
+        while !self.told.load(Ordering::SeqCst) && asked_to_end.elapsed() < DEAF_FOR {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.told_meanwhile.store(self.told.load(Ordering::SeqCst), Ordering::SeqCst);
+        Err(Refusal::ShuttingDown)
+    }
+
+    fn open_file(&self, _: &WantedFile, _: &Control) -> Result<FileContent, Refusal> {
+        Err(Refusal::Invalid("there is no file".into()))
+    }
+}
+
+#[test]
+fn tasks_hear_of_a_shutdown_though_a_repository_does_not_answer() {
+    let deaf = Arc::new(Deaf::default());
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::new(folder.path().join("data"), Arc::new(DeafRunner(deaf.clone())));
+    actix_rt::System::new().block_on(async {
+        let handle = Keepwell::start(settings).await.unwrap();
+        let files = FilesItem { paths: vec!["/data".into()], excludes: Vec::new() };
+        let item = Item {
+            id: "papers".into(),
+            source: ItemSource::Files(files),
+            repository: "a".into(),
+            schedule: None,
+            enabled: true,
+            tags: Vec::new(),
+        };
+        handle.ask(SetItem { item }).await.unwrap();
+        handle.ask(PerformBackup { item: "papers".into() }).await.unwrap();
+        let _asked = ask(&handle, "a");
+        until("both are under way", || {
+            deaf.asked.load(Ordering::SeqCst) && deaf.works.load(Ordering::SeqCst)
+        })
+        .await;
+        handle.shutdown().await;
+    });
+    assert!(deaf.told_meanwhile.load(Ordering::SeqCst));
 }
