@@ -108,7 +108,8 @@ impl Calendar {
     ///
     /// # Errors
     /// [`Refusal::Invalid`] with what is wrong and what to write instead; [`Refusal::QueueFull`] beyond
-    /// [`ITEMS_MAX`]; [`Refusal::ItemOfConfigurationFile`] if it is the file's and `owner` is not.
+    /// [`ITEMS_MAX`]; [`Refusal::ItemOfConfigurationFile`] if it is the file's and `owner` is not;
+    /// [`Refusal::Invalid`] the other way round, unless both say the same: what is backed up goes on being backed up.
     pub fn set(&mut self, item: Item, owner: ItemOwner, now: DateTime<Utc>) -> Result<&KeptItem, Refusal> {
         ensure_valid(&item)?;
         let before = self.items.get(&item.id).map(|entry| &entry.kept);
@@ -121,6 +122,15 @@ impl Calendar {
             && before.is_some_and(|kept| kept.owner == ItemOwner::ConfigurationFile)
         {
             return Err(Refusal::ItemOfConfigurationFile(item.id));
+        }
+        if owner == ItemOwner::ConfigurationFile
+            && before.is_some_and(|kept| kept.owner == ItemOwner::Journal && kept.item != item)
+        {
+            return Err(Refusal::Invalid(format!(
+                "another item {} was made by a command, on the page or over a door, and goes on as it is; give the \
+                 configuration file's another name, or remove that one (remove-item) and have the file read again",
+                item.id
+            )));
         }
         let same_schedule = before.filter(|kept| kept.item.schedule == item.schedule);
         let (anchor, covered_until) =

@@ -194,6 +194,22 @@ fn items_of_the_configuration_file_change_only_there() {
 }
 
 #[test]
+fn an_item_of_the_configuration_file_does_not_take_over_another_one_that_a_command_made() {
+    let mut kept = Calendar::default();
+    let now = at("03-01T12:00");
+    let of_command = item("photos", "daily 02:00");
+    kept.set(of_command.clone(), ItemOwner::Journal, now).expect("set");
+    let refused = kept.set(item("photos", "daily 03:00"), ItemOwner::ConfigurationFile, now).unwrap_err();
+    let words = refused.to_string();
+    assert!(words.contains("item photos") && words.contains("remove-item"), "{words}");
+    let still = kept.item(&"photos".into()).expect("it is there");
+    assert_eq!((still.owner, &still.item), (ItemOwner::Journal, &of_command));
+    // One that says the same takes nothing away.
+    let same = kept.set(of_command, ItemOwner::ConfigurationFile, now).expect("set");
+    assert_eq!(same.owner, ItemOwner::ConfigurationFile);
+}
+
+#[test]
 fn an_item_whose_schedule_is_not_understood_is_kept_and_never_due() {
     let mut kept = Calendar::default();
     let now = at("03-01T12:00");
