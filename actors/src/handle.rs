@@ -169,9 +169,18 @@ impl Handle {
     /// Whether both actors answer, and what they decided is being written. However much there is to do and to remember,
     /// it costs them next to nothing.
     pub async fn answers(&self) -> bool {
-        // The scheduler asks the manager of the item before it says that there is none of no name.
-        let nobody = GetItem { item: ItemId(String::new()) };
-        matches!(self.scheduler.send(nobody).await, Ok(Ok(_) | Err(Refusal::UnknownItem(_))))
+        matches!(self.ask_of_nobody().await, Ok(Ok(_) | Err(Refusal::UnknownItem(_))))
+    }
+
+    /// Whether both actors answer, be it with a refusal: while the disk under the journal is full everything is refused,
+    /// and nothing hangs.
+    pub async fn lives(&self) -> bool {
+        self.ask_of_nobody().await.is_ok()
+    }
+
+    /// The scheduler asks the manager of the item before it says that there is none of no name.
+    async fn ask_of_nobody(&self) -> Result<Result<ItemNow, Refusal>, Unreachable> {
+        self.scheduler.send(GetItem { item: ItemId(String::new()) }).await
     }
 
     /// Opens a file of a snapshot: `snapshot` is the beginning of an id, or `latest`, and `path` absolute in it. Its

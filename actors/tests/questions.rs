@@ -114,10 +114,12 @@ async fn patiently<T>(wait: impl Future<Output = T>) -> T {
 fn a_system_answers_until_it_has_shut_down() {
     let pretended = Arc::new(Pretended::default());
     let handle = life(&pretended, async |handle: Handle| {
-        assert!(patiently(handle.answers()).await);
+        assert!(patiently(handle.answers()).await && patiently(handle.lives()).await);
         handle
     });
-    actix_rt::System::new().block_on(async { assert!(!patiently(handle.answers()).await) });
+    actix_rt::System::new().block_on(async {
+        assert!(!patiently(handle.answers()).await && !patiently(handle.lives()).await);
+    });
 }
 
 #[test]
