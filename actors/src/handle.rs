@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Recipient, ResponseFuture};
 use keepwell_messages::{
-    Command, CommandId, GetDueTimes, GetItemExplanation, ItemExplanation, ItemId, Refusal, Reply, Request,
+    Command, CommandId, GetDueTimes, GetItemExplanation, ItemExplanation, ItemId, ItemNow, Refusal, Reply,
+    Request,
 };
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -20,7 +21,7 @@ use crate::reconfiguration::{Reconfiguration, ReconfigureError, Reconfigured};
 use crate::runner::{RepositoryQuestion, WantedFile};
 use crate::scheduler::{GetItem, SchedulerActor};
 use crate::setup::{Setup, ask_journal};
-use crate::subscription::{Subscription, Told};
+use crate::subscription::{ProgressSubscription, Subscription, Told};
 use crate::supervision::{Guardian, Stable, Straggler, Unreachable, Watched};
 use crate::task::{TaskActor, WorkerId};
 
@@ -237,6 +238,11 @@ impl Handle {
     pub fn subscribe(&self, after: Option<u64>) -> Option<Subscription> {
         let journal = self.running.journal.lock().clone()?;
         Some(Subscription::new(self.hub.listen()?, after, journal))
+    }
+
+    /// Subscribes to the progress of tasks alone, from now on. `None` once the system has shut down.
+    pub fn subscribe_to_progress(&self) -> Option<ProgressSubscription> {
+        self.hub.listen_to_progress().map(ProgressSubscription)
     }
 
     /// As [`Handle::subscribe`], told to `subscriber`, one by one, until it or the system ends. False if the

@@ -62,6 +62,11 @@ impl Hub {
         Some(Listening { events: events.subscribe(), progress: progress.subscribe() })
     }
 
+    /// Progress only; `None` once the hub is closed.
+    pub(crate) fn listen_to_progress(&self) -> Option<broadcast::Receiver<Arc<BackupProgress>>> {
+        self.channels.read().as_ref().map(|channels| channels.progress.subscribe())
+    }
+
     /// Nothing more is told; listeners read what they have and then the end.
     pub(crate) fn close(&self) {
         *self.channels.write() = None;

@@ -42,5 +42,5 @@ pub use questions::{
 };
 pub use reconfiguration::{InvalidItem, Reconfiguration, ReconfigureError};
 pub use settings::{HANG_AFTER, Settings};
-pub use subscription::{Subscription, Told};
+pub use subscription::{ProgressSubscription, Subscription, Told};
 pub use task_ids::Randomness;

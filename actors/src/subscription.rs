@@ -5,15 +5,22 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keepwell_messages::{BackupProgress, NumberedEvent};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep_until};
 
 use crate::hub::Listening;
 use crate::journal::{Journal, JournalError};
 
 /// Events read from the journal at once while a subscriber catches up.
 const PAGE: u32 = 256;
+/// The wait before a page that could not be read is read again; each is twice the one before.
+const AGAIN_FIRST: Duration = Duration::from_millis(100);
+/// The longest: whoever listens is behind by so much after the journal can be read again.
+const AGAIN_MAX: Duration = Duration::from_secs(15);
 
 /// What a subscriber is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +58,8 @@ pub struct Subscription {
     lost_before_first: u64,
     /// Set while older events are read from the journal.
     catching_up: Option<Journal>,
+    /// Set while they cannot be read: when that is tried again, and the wait before it.
+    again: Option<(Instant, Duration)>,
     waiting: VecDeque<Arc<NumberedEvent>>,
     progress_ended: bool,
 }
@@ -64,12 +73,14 @@ impl Subscription {
             seen: after,
             lost_before_first: 0,
             catching_up,
+            again: None,
             waiting: VecDeque::new(),
             progress_ended: false,
         }
     }
 
-    /// What comes next; `None` once the system has shut down and all was told.
+    /// What comes next; `None` once the system has shut down and all was told, except for what the journal does not
+    /// give then. While it runs, older events that cannot be read are read again until they can be.
     pub async fn next(&mut self) -> Option<Told> {
         loop {
             if let Some(event) = self.waiting.front() {
@@ -81,11 +92,31 @@ impl Subscription {
                 }
                 continue;
             }
-            if self.catching_up.is_some() {
-                match self.read_page().await {
-                    Some(missed) => return Some(missed),
-                    None => continue,
+            let has_ended = self.listening.events.is_closed();
+            if let Some((at, _)) = self.again
+                && !has_ended
+                && Instant::now() < at
+            {
+                // Dropped and called again, this still ends at that instant; progress ends with the system.
+                tokio::select! {
+                    biased;
+                    () = sleep_until(at) => {}
+                    progress = self.listening.progress.recv(), if !self.progress_ended => {
+                        if let Some(told) = self.progress(progress) {
+                            return Some(told);
+                        }
+                    }
                 }
+                continue;
+            }
+            if self.catching_up.is_some() {
+                if let Some(missed) = self.read_page().await {
+                    return Some(missed);
+                }
+                if self.again.is_some() && has_ended {
+                    return None;
+                }
+                continue;
             }
             tokio::select! {
                 biased;
@@ -96,12 +127,23 @@ impl Subscription {
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
                 },
-                progress = self.listening.progress.recv(), if !self.progress_ended => match progress {
-                    Ok(progress) => return Some(Told::Progress(progress)),
-                    // Only the newest values count.
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => self.progress_ended = true,
-                },
+                progress = self.listening.progress.recv(), if !self.progress_ended => {
+                    if let Some(told) = self.progress(progress) {
+                        return Some(told);
+                    }
+                }
+            }
+        }
+    }
+
+    fn progress(&mut self, received: Result<Arc<BackupProgress>, RecvError>) -> Option<Told> {
+        match received {
+            Ok(progress) => Some(Told::Progress(progress)),
+            // Only the newest values count.
+            Err(RecvError::Lagged(_)) => None,
+            Err(RecvError::Closed) => {
+                self.progress_ended = true;
+                None
             }
         }
     }
@@ -135,29 +177,52 @@ impl Subscription {
     async fn read_page(&mut self) -> Option<Told> {
         let journal = self.catching_up.clone()?;
         let after = self.seen.unwrap_or(0);
-        let page = tokio::task::spawn_blocking(move || {
+        let read = tokio::task::spawn_blocking(move || {
             let page = journal.events(after, PAGE)?;
             let newest = if page.events.is_empty() { journal.newest_event()? } else { after };
-            Ok::<_, JournalError>((page, newest))
+            Ok::<_, JournalError>((page.events, newest))
         });
-        match page.await {
-            Ok(Ok((page, _))) if !page.events.is_empty() => {
-                self.waiting.extend(page.events.into_iter().map(Arc::new));
+        let read = read.await.map_err(|error| error.to_string());
+        match read.and_then(|read| read.map_err(|error| error.to_string())) {
+            Ok((events, newest)) => {
+                self.again = None;
+                if newest < after {
+                    // Else nothing would be told until the numbers are as high as that.
+                    self.seen = Some(newest);
+                    return Some(Told::Missed { after: newest });
+                }
+                // What is live follows on what was read.
+                if events.is_empty() {
+                    self.catching_up = None;
+                }
+                self.waiting.extend(events.into_iter().map(Arc::new));
             }
-            // Else nothing would be told until the numbers are as high as that.
-            Ok(Ok((_, newest))) if newest < after => {
-                self.seen = Some(newest);
-                return Some(Told::Missed { after: newest });
+            Err(why) => {
+                // Nobody is told of a gap that may be none.
+                if self.again.is_none() {
+                    tracing::warn!(%why, after, "older events cannot be read; it is tried again");
+                }
+                let wait = self.again.map_or(AGAIN_FIRST, |(_, wait)| (wait * 2).min(AGAIN_MAX));
+                self.again = Some((Instant::now() + wait, wait));
             }
-            // What is live follows on what was read; if reading failed, the gap is told.
-            Ok(Ok(_)) => self.catching_up = None,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "older events cannot be read");
-                self.catching_up = None;
-            }
-            Err(_) => self.catching_up = None,
         }
         None
+    }
+}
+
+/// Progress alone, for who has no use for events. Who is too slow loses the oldest values.
+pub struct ProgressSubscription(pub(crate) Receiver<Arc<BackupProgress>>);
+
+impl ProgressSubscription {
+    /// The next value; `None` once the system has shut down.
+    pub async fn next(&mut self) -> Option<Arc<BackupProgress>> {
+        loop {
+            match self.0.recv().await {
+                Ok(progress) => return Some(progress),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
     }
 }
 

@@ -10,14 +10,14 @@ use crate::journal::Batch;
 struct World {
     journal: Journal,
     hub: Hub,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (journal, _) = Journal::open(folder.path(), DateTime::UNIX_EPOCH).unwrap();
-        Self { journal, hub: Hub::new(), _folder: folder }
+        Self { journal, hub: Hub::new(), folder }
     }
 
     fn subscribe(&self, after: Option<u64>) -> Subscription {
@@ -119,4 +119,43 @@ async fn who_asks_from_a_number_that_is_yet_to_come_is_told_of_it_and_goes_on_fr
     let mut current = world.subscribe(Some(3));
     world.commit(1);
     assert_eq!(number(&mut current).await, 4);
+}
+
+/// Until the journal's file is put back, it cannot be read.
+fn hide_journal(world: &World) -> impl FnOnce() {
+    let file = world.folder.path().join("journal.sqlite");
+    let aside = world.folder.path().join("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    move || std::fs::rename(aside, file).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_now_is_read_again_and_not_told_as_missed() {
+    let world = World::new();
+    world.commit_and_wait(3);
+    let put_back = hide_journal(&world);
+    let mut from_number = world.subscribe(Some(0));
+    // The clock stands still while the journal is being read.
+    let minute = std::time::Duration::from_secs(60);
+    assert!(tokio::time::timeout(minute, from_number.next()).await.is_err(), "nothing is told meanwhile");
+    put_back();
+    world.commit_and_wait(1);
+    for expected in 1..=4 {
+        assert_eq!(number(&mut from_number).await, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_cannot_be_read_keeps_nobody_from_hearing_of_the_end() {
+    let world = World::new();
+    world.commit_and_wait(3);
+    let _put_back = hide_journal(&world);
+    let mut from_number = world.subscribe(Some(0));
+    let hub = world.hub.clone();
+    let close = async {
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        hub.close();
+    };
+    let (told, ()) = tokio::join!(from_number.next(), close);
+    assert_eq!(told, None);
 }

@@ -29,7 +29,7 @@ use self::connection::Connection;
 use self::outbox::Outbox;
 use self::subjects::Subjects;
 use crate::configuration::BrokerSettings;
-use crate::doors::Listening;
+use crate::doors::{BackOff, Listening};
 
 pub use self::state::{BrokerState, SharedState};
 
@@ -92,7 +92,7 @@ impl Door {
         let mut stopped = self.stopped.clone();
         let after = self.outbox.begin().await;
         let counted = tokio::spawn(count_events(self.handle.clone(), after, self.state.clone()));
-        let mut back_off = BackOff::default();
+        let mut waits = back_off();
         loop {
             let connecting = Connection::make(&self.settings, self.state.clone());
             let connected = tokio::select! {
@@ -103,7 +103,7 @@ impl Door {
                 Ok(connection) => {
                     info!(url = %connection.url(), node = %self.settings.node, "the broker is connected");
                     self.state.is_connected(true);
-                    back_off = BackOff::default();
+                    waits = back_off();
                     let ended = self.converse(connection).await;
                     self.state.is_connected(false);
                     if ended == Conversation::Ended {
@@ -121,7 +121,7 @@ impl Door {
                 }
             }
             tokio::select! {
-                () = sleep(back_off.next()) => {}
+                () = sleep(waits.next()) => {}
                 _ = stopped.wait_for(|stopped| *stopped) => break,
             }
         }
@@ -168,31 +168,7 @@ async fn count_events(handle: Handle, after: u64, state: SharedState) {
     }
 }
 
-/// Waits that grow.
-struct BackOff(Duration);
-
-impl Default for BackOff {
-    fn default() -> Self {
-        Self(BACK_OFF_FIRST)
-    }
-}
-
-impl BackOff {
-    fn next(&mut self) -> Duration {
-        let wait = self.0;
-        self.0 = (wait * 2).min(BACK_OFF_MAX);
-        wait
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_up_to_a_bound() {
-        let mut back_off = BackOff::default();
-        let waits: Vec<u128> = (0..9).map(|_| back_off.next().as_millis()).collect();
-        assert_eq!(waits, [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000]);
-    }
+/// Waits before the next attempt at what the broker did not let us do.
+fn back_off() -> BackOff {
+    BackOff::new(BACK_OFF_FIRST, BACK_OFF_MAX)
 }

@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::time::sleep;
 use tracing::{error, warn};
 
-use super::BackOff;
+use super::back_off;
 use super::mark::{Mark, MarkFile, go_on_from};
 use super::state::SharedState;
 use super::stream::{EventStream, NUMBER, SERIES};
@@ -112,7 +112,7 @@ impl Outbox {
     /// Tells what there is and what comes, until the system has shut down and all was told.
     pub async fn empty(&mut self, client: &Client) {
         let context = jetstream::context::ContextBuilder::new().timeout(ACK_WITHIN).build(client.clone());
-        let mut back_off = BackOff::default();
+        let mut waits = back_off();
         loop {
             let before = self.mark;
             match self.empty_once(client, &context).await {
@@ -125,9 +125,9 @@ impl Outbox {
             }
             self.keep_mark().await;
             if self.mark != before {
-                back_off = BackOff::default();
+                waits = back_off();
             }
-            sleep(back_off.next()).await;
+            sleep(waits.next()).await;
         }
     }
 
