@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -17,6 +18,10 @@ const FILE_MODE: u32 = 0o600;
 
 /// The journal's file, its write-ahead log and that one's index, as SQLite calls them after the first.
 pub(super) const JOURNAL_SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// Who looks whether a folder is in use has its lock for an instant; a start that meets him looks again.
+const LOOKS_AT_LOCK_MAX: u32 = 4;
+const LOOKED_AT_LOCK_EVERY: Duration = Duration::from_millis(20);
 
 /// More is no process id.
 const HOLDER_BYTES_MAX: u64 = 20;
@@ -32,6 +37,29 @@ fn read_holder(lock: &File) -> Option<u32> {
     let mut text = String::new();
     lock.take(HOLDER_BYTES_MAX).read_to_string(&mut text).ok()?;
     text.parse().ok()
+}
+
+/// Takes the lock, unless another process has it for longer than a look takes.
+fn take(lock: &File) -> rustix::io::Result<()> {
+    let mut looks = 1;
+    loop {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if looks < LOOKS_AT_LOCK_MAX => looks += 1,
+            taken => return taken,
+        }
+        std::thread::sleep(LOOKED_AT_LOCK_EVERY);
+    }
+}
+
+/// Whether the process `id` has the lock of the journal in the folder at `path`, now.
+pub(super) fn is_held_by(path: &Path, id: u32) -> bool {
+    let Ok(lock) = File::open(path.join("lock")) else { return false };
+    if read_holder(&lock) != Some(id) {
+        return false;
+    }
+    // A name may be left over from a process that was killed; the lock is not. If it can be had, closing gives it
+    // back.
+    flock(&lock, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
 }
 
 /// A folder that this journal alone uses, as long as the value lives.
@@ -59,7 +87,7 @@ impl Folder {
             .mode(FILE_MODE)
             .open(&lock_path)
             .map_err(|error| JournalError::file("open", &lock_path, &error))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        match take(&lock) {
             Ok(()) => {
                 // It only helps others to words; a disk that is full is told by what needs it.
                 let _ = note_holder(&lock);

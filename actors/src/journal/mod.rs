@@ -87,6 +87,12 @@ impl Journal {
         if folder.exists() { Folder::lock(folder).map(drop) } else { Ok(()) }
     }
 
+    /// Whether the process `id` has the journal in `folder` open now: for who read that name somewhere and wants to
+    /// know whether it still stands for that process. Also false if the folder cannot be looked into.
+    pub fn is_held_by(folder: &Path, id: u32) -> bool {
+        folder::is_held_by(folder, id)
+    }
+
     fn open_keeping(path: &Path, now: DateTime<Utc>, limits: Limits) -> Result<(Self, Opened), JournalError> {
         let folder = Folder::lock(path)?;
         let journal = folder.journal();

@@ -1,10 +1,13 @@
 //! Which daemon.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
+use parking_lot::Mutex;
 
-use super::Client;
+use super::reached::{Reached, Trust};
+use super::{Client, Place};
 use crate::cli::Context;
 use crate::configuration::{Configuration, ConfigurationArguments};
 use crate::daemon::Announcement;
@@ -33,46 +36,100 @@ pub struct ClientArguments {
 impl ClientArguments {
     /// A client of it.
     pub fn client(&self, _: &Context) -> Result<Client, Failure> {
-        let certificate = |file: &Path| {
-            let read = std::fs::read(file)
-                .map_err(|error| Failure::local("read the certificate in", file, error))?;
-            reqwest::Certificate::from_pem(&read).map_err(|error| {
-                Failure::usage(format!("the certificate in {} cannot be read: {error}", file.display()))
-            })
-        };
-        if let Some(url) = &self.url {
-            let url = plain_url(url)?;
-            let file = self.token_file.as_deref().unwrap_or(Path::new("token"));
-            let token = Token::read(file)?
-                .ok_or_else(|| Failure::usage(format!("there is no token in {}", file.display())))?;
-            let ca = self.ca_file.as_deref().map(certificate).transpose()?;
-            return Client::new(url, &token, ca);
+        if let Some(client) = self.elsewhere()? {
+            return Ok(client);
         }
         let data_folder = match &self.data_dir {
             Some(folder) => folder.clone(),
             None => Configuration::read(&self.configuration)?.data_folder()?,
         };
-        let not_running = || {
-            let words = format!("no daemon serves the data folder {}", data_folder.display());
-            Failure::usage(words).hint("start it with `keepwell serve`, or name its folder with --data-dir")
-        };
-        let announcement = Announcement::read(&data_folder).ok_or_else(not_running)?;
-        let file = self.token_file.clone().unwrap_or_else(|| data_folder.join("token"));
-        let token = Token::read(&file)?.ok_or_else(not_running)?;
-        let ca = self.ca_file.clone().or(announcement.certificate);
-        Client::new(announcement.url, &token, ca.as_deref().map(certificate).transpose()?)
+        let folder = self.folder(data_folder);
+        folder.client()?.ok_or_else(|| folder.not_served())
     }
 
-    /// A client of this machine's daemon, if one serves.
-    pub fn of_configuration(configuration: &Configuration) -> Option<Client> {
-        let data_folder = configuration.data_folder.as_ref()?;
-        let announcement = Announcement::read(data_folder)?;
-        let token = Token::read(&data_folder.join("token")).ok()??;
-        let certificate = announcement
-            .certificate
-            .and_then(|file| reqwest::Certificate::from_pem(&std::fs::read(file).ok()?).ok());
-        Client::new(announcement.url, &token, certificate).ok()
+    /// A client of the daemon at the address that was typed, if one was.
+    pub fn elsewhere(&self) -> Result<Option<Client>, Failure> {
+        let Some(url) = &self.url else { return Ok(None) };
+        let url = plain_url(url)?;
+        let file = self.token_file.as_deref().unwrap_or(Path::new("token"));
+        let token = Token::read(file)?
+            .ok_or_else(|| Failure::usage(format!("there is no token in {}", file.display())))?;
+        let trust = match &self.ca_file {
+            Some(file) => Trust::Also(certificate(file)?),
+            None => Trust::Usual,
+        };
+        Ok(Some(Client(Place::Named(Arc::new(Reached::new(url, &token, trust)?)))))
     }
+
+    /// The configuration, with the data folder that was typed, if one was.
+    pub fn configuration(&self) -> Result<Configuration, Failure> {
+        let mut configuration = Configuration::read(&self.configuration)?;
+        if let Some(folder) = &self.data_dir {
+            let absolute = std::path::absolute(folder);
+            configuration.data_folder =
+                Some(absolute.map_err(|error| Failure::local("find the data folder", folder, error))?);
+        }
+        Ok(configuration)
+    }
+
+    /// A client of the daemon that serves this data folder, if one does.
+    pub fn of_folder(&self, data_folder: PathBuf) -> Result<Option<Client>, Failure> {
+        self.folder(data_folder).client()
+    }
+
+    fn folder(&self, path: PathBuf) -> DataFolder {
+        let token_file = self.token_file.clone().unwrap_or_else(|| path.join("token"));
+        DataFolder { path, token_file, ca_file: self.ca_file.clone() }
+    }
+}
+
+/// A data folder of this machine, which a daemon may serve.
+#[derive(Clone)]
+pub struct DataFolder {
+    path: PathBuf,
+    token_file: PathBuf,
+    /// Who signs the daemon's certificate, if that is to count and not what the daemon announces.
+    ca_file: Option<PathBuf>,
+}
+
+impl DataFolder {
+    /// What the daemon that serves it says of itself; `None` if none does.
+    pub fn announcement(&self) -> Option<Announcement> {
+        Announcement::read_living(&self.path)
+    }
+
+    /// That none does.
+    pub fn not_served(&self) -> Failure {
+        let words = format!("no daemon serves the data folder {}", self.path.display());
+        Failure::usage(words).hint("start it with `keepwell serve`, or name its folder with --data-dir")
+    }
+
+    /// The daemon, as it says where it is and what it shows.
+    pub fn reach(&self, announcement: &Announcement) -> Result<Reached, Failure> {
+        let token = Token::read(&self.token_file)?.ok_or_else(|| {
+            let file = self.token_file.display();
+            Failure::usage(format!("there is no token in {file}, and the daemon wants it"))
+                .hint("start the daemon again: it makes one")
+        })?;
+        let trust = match &self.ca_file {
+            Some(file) => Trust::Also(certificate(file)?),
+            None => Trust::Only(announcement.certificate_sha256.clone()),
+        };
+        Reached::new(announcement.url.clone(), &token, trust)
+    }
+
+    fn client(&self) -> Result<Option<Client>, Failure> {
+        let Some(announcement) = self.announcement() else { return Ok(None) };
+        let reached = Arc::new(self.reach(&announcement)?);
+        Ok(Some(Client(Place::Announced(self.clone(), Mutex::new(Some((announcement, reached)))))))
+    }
+}
+
+fn certificate(file: &Path) -> Result<reqwest::Certificate, Failure> {
+    let read = std::fs::read(file).map_err(|error| Failure::local("read the certificate in", file, error))?;
+    reqwest::Certificate::from_pem(&read).map_err(|error| {
+        Failure::usage(format!("the certificate in {} cannot be read: {error}", file.display()))
+    })
 }
 
 /// A URL with a password in it would show it in every error.

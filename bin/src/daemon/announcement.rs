@@ -1,10 +1,14 @@
 //! Where the daemon can be found: a file in the data folder, there as long as it serves.
+//!
+//! One that was killed leaves it behind, and its port to anybody: an announcement counts only while the process that
+//! it names holds the journal's lock.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use keepwell_actors::journal::Journal;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
@@ -19,8 +23,12 @@ pub struct Announcement {
     pub pid: u32,
     /// Where its HTTP door is.
     pub url: String,
-    /// The certificate that it shows, if it speaks TLS.
+    /// Where the certificate stands that it shows, if it speaks TLS.
     pub certificate: Option<PathBuf>,
+    /// The SHA-256 of the certificate, in hexadecimal; while it changes, those of the new and the old one. A client
+    /// of this machine trusts these and no other, whatever names stand in them.
+    #[serde(default)]
+    pub certificate_sha256: Vec<String>,
 }
 
 impl Announcement {
@@ -51,9 +59,15 @@ impl Announcement {
         serde_json::from_slice(&fs::read(file).ok()?).ok()
     }
 
+    /// The same, if the process that wrote it serves this folder now.
+    pub fn read_living(data_folder: &Path) -> Option<Self> {
+        let lives = |read: &Self| Journal::is_held_by(&data_folder.join("journal"), read.pid);
+        Self::read(data_folder).filter(lives)
+    }
+
     /// Takes it away.
     pub fn remove(data_folder: &Path) {
-        // A client that finds a stale one is told that nobody answers there.
+        // A stale one counts for nothing.
         let _ = fs::remove_file(Self::file(data_folder));
     }
 }
@@ -66,11 +80,16 @@ mod tests {
     fn an_announcement_is_there_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Announcement::read(folder.path()), None);
-        let announcement =
-            Announcement { pid: 7, url: "http://127.0.0.1:8377".into(), certificate: Some("/c.pem".into()) };
+        let announcement = Announcement {
+            pid: 7,
+            url: "http://127.0.0.1:8377".into(),
+            certificate: Some("/c.pem".into()),
+            certificate_sha256: vec!["ab".repeat(32)],
+        };
         announcement.write(folder.path()).unwrap();
         announcement.write(folder.path()).unwrap();
         assert_eq!(Announcement::read(folder.path()), Some(announcement));
+        assert_eq!(Announcement::read_living(folder.path()), None, "nobody holds the journal");
         fs::write(Announcement::file(folder.path()), "{\"pid\":").unwrap();
         assert_eq!(Announcement::read(folder.path()), None);
         Announcement::remove(folder.path());

@@ -13,12 +13,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use keepwell_actors::{Handle, Keepwell, Settings};
 use keepwell_engine::control::Control;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::broker::Broker;
 use crate::configuration::BrokerSettings;
@@ -52,9 +54,16 @@ pub struct Daemon {
 impl Daemon {
     /// Serves until a signal comes.
     pub async fn serve(self, reread: impl AsyncFn(&Handle)) -> Ended {
-        let mut reread_asked = watched(SignalKind::hangup())?;
-        let (mut terminated, mut interrupted) =
-            (watched(SignalKind::terminate())?, watched(SignalKind::interrupt())?);
+        let control = self.control.clone();
+        let mut signals = Signals::watch()?;
+        let mut serving = self.begin().await?;
+        let ended = serving.until_end(&control, &mut signals, reread).await;
+        serving.stop().await;
+        ended
+    }
+
+    /// Starts the actors, opens the doors, and tells everybody where they are.
+    async fn begin(self) -> Result<Serving, Failure> {
         let handle = Keepwell::start(self.settings).await.map_err(start_failure)?;
         tell_repairs(&handle);
         if let Some(listening) = Listening::new(&handle, None) {
@@ -63,63 +72,96 @@ impl Daemon {
         let certificate = self.door.certificate.clone();
         let broker = self.broker.map(|settings| Broker::open(&handle, settings, &self.data_folder));
         let (server, stop) = self.door.open(handle.clone(), broker.as_ref().map(Broker::state))?;
-        let mut serving = actix_rt::spawn(server);
-        let url = url(self.address, certificate.is_some());
+        let server = actix_rt::spawn(server);
         let announcement = Announcement {
             pid: std::process::id(),
-            url: url.clone(),
+            url: url(self.address, certificate.is_some()),
             certificate: certificate.as_ref().map(|certificate| certificate.file().into()),
+            certificate_sha256: certificate.iter().map(|certificate| certificate.sha256()).collect(),
         };
         announcement.write(&self.data_folder)?;
-        if let Some(certificate) = &certificate {
-            actix_rt::spawn(certificate.clone().keep_looking());
-        }
         actix_rt::spawn(watchdog::keep_alive(handle.clone()));
-        info!(%url, data_folder = %self.data_folder.display(), pid = announcement.pid, "keepwell serves");
+        info!(url = %announcement.url, data_folder = %self.data_folder.display(), pid = announcement.pid,
+            "keepwell serves");
         tell_service_manager(&[NotifyState::Ready]);
-        let (manager, scheduler) = (handle.manager(), handle.scheduler());
-        let ended = loop {
+        let announced = Announced { announcement, data_folder: self.data_folder };
+        let looking = certificate.as_ref().map(|certificate| {
+            let announced = announced.clone();
+            actix_rt::spawn(certificate.clone().keep_looking(move |sha256| announced.renew(sha256)))
+        });
+        Ok(Serving { handle, broker, certificate, looking, server, stop, announced })
+    }
+}
+
+/// A daemon that serves.
+struct Serving {
+    handle: Handle,
+    broker: Option<Broker>,
+    certificate: Option<Arc<Certificate>>,
+    /// Looks whether the certificate was renewed.
+    looking: Option<JoinHandle<()>>,
+    server: JoinHandle<std::io::Result<()>>,
+    stop: ServerHandle,
+    announced: Announced,
+}
+
+impl Serving {
+    /// Returns when it is to end: at a signal, or with an error when something ended by itself.
+    async fn until_end(
+        &mut self,
+        control: &Control,
+        signals: &mut Signals,
+        reread: impl AsyncFn(&Handle),
+    ) -> Ended {
+        let (manager, scheduler) = (self.handle.manager(), self.handle.scheduler());
+        loop {
             // One that came before the signals were watched here.
-            if self.control.is_cancelled() {
-                break Ok(Ending::Done);
+            if control.is_cancelled() {
+                return Ok(Ending::Done);
             }
             tokio::select! {
-                _ = terminated.recv() => break Ok(Ending::Done),
-                _ = interrupted.recv() => break Ok(Ending::Done),
-                _ = reread_asked.recv() => {
-                    if let Some(certificate) = &certificate {
-                        certificate.look();
+                () = signals.end.come() => return Ok(Ending::Done),
+                _ = signals.reread.recv() => {
+                    if let Some(certificate) = &self.certificate {
+                        certificate.look(|sha256| self.announced.renew(sha256));
                     }
                     // It may have to wait for the journal; an end does not wait for it.
                     tokio::select! {
-                        () = reread(&handle) => {}
-                        _ = terminated.recv() => break Ok(Ending::Done),
-                        _ = interrupted.recv() => break Ok(Ending::Done),
+                        () = reread(&self.handle) => {}
+                        () = signals.end.come() => return Ok(Ending::Done),
                     }
                 }
-                why = manager.closed() => break Err(gave_up(&why.to_string())),
-                why = scheduler.closed() => break Err(gave_up(&why.to_string())),
-                served = &mut serving => {
+                why = manager.closed() => return Err(gave_up(&why.to_string())),
+                why = scheduler.closed() => return Err(gave_up(&why.to_string())),
+                served = &mut self.server => {
                     let why = match served {
                         Ok(Ok(())) => "its server has ended".to_owned(),
                         Ok(Err(error)) => error.to_string(),
                         Err(error) => error.to_string(),
                     };
-                    break Err(Failure::usage(format!("the HTTP door closed by itself: {why}")));
+                    return Err(Failure::usage(format!("the HTTP door closed by itself: {why}")));
                 }
             }
-        };
+        }
+    }
+
+    /// Ends tasks, closes the doors, and takes the announcement away. If the actors do not end in time, the process
+    /// ends here.
+    async fn stop(self) {
         tell_service_manager(&[NotifyState::Stopping]);
         info!("keepwell stops: active tasks end, what they stored is kept");
         // Listeners hear of the ends before the door closes.
-        let shut_down = timeout(SHUTDOWN_WITHIN, handle.shutdown()).await;
+        let shut_down = timeout(SHUTDOWN_WITHIN, self.handle.shutdown()).await;
         let close_broker = async {
-            if let Some(broker) = broker {
+            if let Some(broker) = self.broker {
                 broker.stop().await;
             }
         };
-        futures::join!(stop.stop(true), close_broker);
-        Announcement::remove(&self.data_folder);
+        futures::join!(self.stop.stop(true), close_broker);
+        if let Some(looking) = self.looking {
+            looking.abort();
+        }
+        Announcement::remove(&self.announced.data_folder);
         let Ok(stragglers) = shut_down else {
             warn!("the actors did not end within {} s; the process ends", SHUTDOWN_WITHIN.as_secs());
             // A runtime that is dropped waits for its threads, and one of them hangs.
@@ -129,7 +171,53 @@ impl Daemon {
             warn!(?straggler, "did not end in time");
         }
         info!("keepwell has stopped");
-        ended
+    }
+}
+
+/// What was announced, and where.
+#[derive(Clone)]
+struct Announced {
+    announcement: Announcement,
+    data_folder: PathBuf,
+}
+
+impl Announced {
+    /// Announces other certificates.
+    fn renew(&self, certificate_sha256: Vec<String>) {
+        let renewed = Announcement { certificate_sha256, ..self.announcement.clone() };
+        if let Err(failure) = renewed.write(&self.data_folder) {
+            error!(
+                "{}; the command line of this machine will not trust the renewed certificate",
+                failure.message()
+            );
+        }
+    }
+}
+
+/// The signals that a daemon hears itself.
+struct Signals {
+    end: EndSignals,
+    reread: Signal,
+}
+
+/// Those that end it.
+struct EndSignals([Signal; 2]);
+
+impl Signals {
+    fn watch() -> Result<Self, Failure> {
+        let end = EndSignals([watched(SignalKind::terminate())?, watched(SignalKind::interrupt())?]);
+        Ok(Self { end, reread: watched(SignalKind::hangup())? })
+    }
+}
+
+impl EndSignals {
+    /// Returns when one has come.
+    async fn come(&mut self) {
+        let [terminate, interrupt] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 

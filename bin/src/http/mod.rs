@@ -37,7 +37,7 @@ use crate::broker::SharedState;
 use crate::doors::{DoorError, Kind};
 use crate::exit::Failure;
 
-pub use self::tls::Certificate;
+pub use self::tls::{Certificate, certificate_sha256};
 pub use self::token::Token;
 
 /// Waiting in the system's queue while a thousand come back at once.

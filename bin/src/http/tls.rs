@@ -10,8 +10,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use sha2::{Digest, Sha256};
 
 use crate::exit::Failure;
+use crate::quantities::shown_hex;
 
 /// How soon a renewed certificate is shown.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(10);
@@ -48,14 +50,21 @@ impl Certificate {
         ServerConfig::builder().with_no_client_auth().with_cert_resolver(self.clone())
     }
 
-    /// Reads them again if they changed; what cannot be read leaves the old one shown.
-    pub fn look(&self) {
+    /// The SHA-256 of the certificate that is shown, in hexadecimal.
+    pub fn sha256(&self) -> String {
+        sha256_of(&self.shown.read().key)
+    }
+
+    /// Reads them again if they changed; what cannot be read leaves the old one shown. `announce` is given the SHA-256
+    /// of the new and the old certificate before the new one is shown: who asks meanwhile may meet either.
+    pub fn look(&self, announce: impl FnOnce(Vec<String>)) {
         let now = [&*self.certificate, &*self.key].map(changed);
         if now == self.shown.read().changed {
             return;
         }
         match certified(&self.certificate, &self.key) {
             Ok(key) => {
+                announce(vec![sha256_of(&key), self.sha256()]);
                 *self.shown.write() = Shown { key, changed: now };
                 tracing::info!(certificate = %self.certificate.display(), "the renewed certificate is shown");
             }
@@ -67,10 +76,10 @@ impl Certificate {
     }
 
     /// Looks now and then, for ever.
-    pub async fn keep_looking(self: Arc<Self>) {
+    pub async fn keep_looking(self: Arc<Self>, announce: impl Fn(Vec<String>)) {
         loop {
             tokio::time::sleep(LOOKED_AT_EVERY).await;
-            self.look();
+            self.look(&announce);
         }
     }
 }
@@ -79,6 +88,16 @@ impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.shown.read().key.clone())
     }
+}
+
+/// The SHA-256 of a certificate, in hexadecimal.
+pub fn certificate_sha256(certificate: &[u8]) -> String {
+    shown_hex(&Sha256::digest(certificate))
+}
+
+fn sha256_of(key: &CertifiedKey) -> String {
+    // A chain without a certificate is refused when it is read.
+    key.cert.first().map_or_else(String::new, |certificate| certificate_sha256(certificate))
 }
 
 fn changed(file: &Path) -> Option<SystemTime> {

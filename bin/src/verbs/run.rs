@@ -21,9 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::cli::Context;
 use crate::client::ClientArguments;
-use crate::configuration::{
-    Configuration, ConfigurationArguments, DEFAULT_REPOSITORY, refuse_repository_options,
-};
+use crate::configuration::{Configuration, DEFAULT_REPOSITORY, refuse_repository_options};
 use crate::exit::{Ended, Ending, Failure, start_failure};
 use crate::observed_runner::{LatestFailure, ObservedRunner};
 use crate::repository::{NO_LOCK_REFUSED, repository_options};
@@ -44,11 +42,11 @@ What is due meanwhile, this item included, is left to the daemon.
 Exit codes are those of `backup`: 3 if some files could not be read, 130 if it was interrupted. What was stored \
 by then is kept.")]
 pub struct Arguments {
-    /// Name of an item of the configuration
+    /// Name of an item
     #[arg(value_name = "ITEM")]
     item: String,
     #[command(flatten)]
-    configuration: ConfigurationArguments,
+    client: ClientArguments,
 }
 
 /// Backs it up.
@@ -57,18 +55,16 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
     if context.global.no_lock {
         return Err(Failure::usage(NO_LOCK_REFUSED));
     }
-    let configuration = Configuration::read(&arguments.configuration)?;
     let id = ItemId(arguments.item.clone());
-    if let Some(client) = ClientArguments::of_configuration(&configuration) {
-        let by_daemon = actix_rt::System::new().block_on(async {
-            match run_by_daemon::answers(&client).await {
-                Ok(true) => Some(run_by_daemon::run(&client, &id, context).await),
-                Ok(false) => None,
-                Err(failure) => Some(Err(failure)),
-            }
-        });
-        if let Some(ended) = by_daemon {
-            return ended;
+    if let Some(client) = arguments.client.elsewhere()? {
+        let by_daemon = run_by_daemon::run(&client, &id, context);
+        return actix_rt::System::new().block_on(by_daemon)?.ok_or_else(gave_up);
+    }
+    let configuration = arguments.client.configuration()?;
+    if let Some(client) = arguments.client.of_folder(configuration.data_folder()?)? {
+        let by_daemon = run_by_daemon::run(&client, &id, context);
+        if let Some(ending) = actix_rt::System::new().block_on(by_daemon)? {
+            return Ok(ending);
         }
     }
     let journal = configuration.data_folder()?.join("journal");
@@ -270,7 +266,7 @@ impl OneTask<'_> {
     }
 }
 
-pub(super) fn is_end_of(event: &Event, task: TaskId) -> bool {
+fn is_end_of(event: &Event, task: TaskId) -> bool {
     match event {
         Event::TaskCompleted(ended) | Event::TaskFailed(ended) | Event::TaskCancelled(ended) => {
             ended.task == task

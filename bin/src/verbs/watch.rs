@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use keepwell_messages::{Event, GetActiveTasks, NumberedEvent, Task, TaskId};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::task_words::{self, shown_instant};
 use crate::cli::Context;
@@ -35,20 +35,33 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
         let mut after = arguments.after;
         let mut was_there = false;
         loop {
-            match listen(&client, after, was_there).await? {
-                Some(stream) => {
-                    was_there = true;
-                    view.begin(&client.ask(GetActiveTasks {}).await?.tasks);
-                    if follow(stream, &mut view, &mut after, context).await? {
-                        return Ok(Ending::Done);
-                    }
-                    view.say("the daemon has gone; looking for it");
+            if let Some(stream) = listen(&client, after, was_there).await? {
+                match client.ask(GetActiveTasks {}).await {
+                    Ok(active) => view.begin(&active.tasks),
+                    // It ends just now; what it still tells is heard.
+                    Err(error) if was_there && error.passes() => {}
+                    Err(error) => return Err(error.into()),
                 }
-                None if context.control.is_cancelled() => return Ok(Ending::Done),
-                None => sleep(LOOKED_FOR_EVERY).await,
+                was_there = true;
+                if follow(stream, &mut view, &mut after, context).await? {
+                    return Ok(Ending::Done);
+                }
+                view.say("the daemon has gone; looking for it");
+            }
+            if is_interrupted_within(LOOKED_FOR_EVERY, context).await {
+                return Ok(Ending::Done);
             }
         }
     })
+}
+
+/// Waits, unless it is interrupted meanwhile or was before.
+async fn is_interrupted_within(time: Duration, context: &Context) -> bool {
+    let until = Instant::now() + time;
+    while Instant::now() < until && !context.control.is_cancelled() {
+        sleep(SIGNALS_LOOKED_AT_EVERY).await;
+    }
+    context.control.is_cancelled()
 }
 
 /// A daemon that was there may come back; one that never was is told of at once.
@@ -59,7 +72,7 @@ async fn listen(
 ) -> Result<Option<crate::client::Stream>, Failure> {
     match client.listen(after).await {
         Ok(stream) => Ok(Some(stream)),
-        Err(error) if was_there && error.code.is_none() => Ok(None),
+        Err(error) if was_there && error.passes() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

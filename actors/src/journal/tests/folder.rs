@@ -43,6 +43,20 @@ fn a_second_journal_in_the_same_process_is_refused_until_the_first_is_dropped() 
 }
 
 #[test]
+fn a_process_holds_a_folder_from_its_opening_to_its_end_and_no_other_process_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = std::process::id();
+    assert!(!Journal::is_held_by(folder.path(), own), "there is no journal");
+    let (journal, _) = open(folder.path());
+    assert!(Journal::is_held_by(folder.path(), own));
+    assert!(!Journal::is_held_by(folder.path(), own + 1));
+    drop(journal);
+    // Its name is left, as it is when a process is killed.
+    assert_eq!(fs::read_to_string(folder.path().join("lock")).unwrap(), own.to_string());
+    assert!(!Journal::is_held_by(folder.path(), own));
+}
+
+#[test]
 fn another_process_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let opens = || {
