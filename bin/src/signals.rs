@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keepwell_engine::control::Control;
 use parking_lot::Mutex;
@@ -18,6 +19,8 @@ use crate::output::Output;
 pub struct Signals {
     control: Control,
     prompt: Arc<Mutex<Option<Prompt>>>,
+    /// Whether the log says what there is to say.
+    has_log: Arc<AtomicBool>,
 }
 
 /// A terminal that waits for a password, and how it was before.
@@ -33,13 +36,14 @@ impl Signals {
             .map_err(|error| Failure::usage(format!("signals cannot be watched: {error}")))?;
         let control = Control::new();
         let prompt = Arc::new(Mutex::new(None));
-        let signals = Self { control: control.clone(), prompt: prompt.clone() };
+        let has_log = Arc::new(AtomicBool::new(false));
+        let signals = Self { control: control.clone(), prompt: prompt.clone(), has_log: has_log.clone() };
         let output = output.clone();
         std::thread::Builder::new()
             .name("keepwell-signals".into())
             .spawn(move || {
                 for _ in &mut arriving {
-                    on_signal(&control, &prompt, &output);
+                    on_signal(&control, &prompt, has_log.load(Ordering::Relaxed), &output);
                 }
             })
             .map_err(|error| Failure::usage(format!("no thread for signals: {error}")))?;
@@ -49,6 +53,11 @@ impl Signals {
     /// Cancelled by the first signal.
     pub fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// From now on what there is to say goes into the log: its lines may be for programs.
+    pub fn tell_through_log(&self) {
+        self.has_log.store(true, Ordering::Relaxed);
     }
 
     /// Runs `ask`, which makes the terminal hide what is typed.
@@ -66,7 +75,7 @@ fn open_terminal() -> Option<Prompt> {
     Some(Prompt { terminal, settings })
 }
 
-fn on_signal(control: &Control, prompt: &Mutex<Option<Prompt>>, output: &Output) {
+fn on_signal(control: &Control, prompt: &Mutex<Option<Prompt>>, has_log: bool, output: &Output) {
     if let Some(prompt) = prompt.lock().as_ref() {
         // The process ends either way.
         let _ = tcsetattr(prompt.terminal.as_fd(), OptionalActions::Now, &prompt.settings);
@@ -75,6 +84,10 @@ fn on_signal(control: &Control, prompt: &Mutex<Option<Prompt>>, output: &Output)
     if control.is_cancelled() {
         std::process::exit(CODE_INTERRUPTED.into());
     }
-    output.notice("interrupted: ending cleanly; a second interrupt ends at once");
+    let words = "interrupted: ending cleanly; a second interrupt ends at once";
+    match has_log {
+        true => tracing::info!("{words}"),
+        false => output.notice(words),
+    }
     control.cancel();
 }

@@ -116,6 +116,19 @@ async fn sighup_reads_the_configuration_again_and_keeps_the_old_one_if_there_is_
     assert!(daemon.running.stderr().contains("[daemon] is another one"), "{}", daemon.running.stderr());
 }
 
+#[test]
+fn a_log_for_programs_has_no_line_for_people_in_it() {
+    let home = DaemonHome::new();
+    let daemon = home.start_with(&["--listen", "127.0.0.1:0", "--log-format", "json"]);
+    let ended = daemon.stop().output;
+    assert!(ended.status.success(), "{}", transcript(&ended));
+    let log = String::from_utf8(ended.stderr).unwrap();
+    for line in log.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok_and(|line| line["message"].is_string()), "{line}");
+    }
+    assert!(log.contains("interrupted: ending cleanly"), "{log}");
+}
+
 #[tokio::test]
 async fn a_second_daemon_is_told_the_process_of_the_first() {
     let home = DaemonHome::new();

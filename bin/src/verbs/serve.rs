@@ -52,6 +52,7 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
     let configuration = arguments.configure()?;
     let log_format = configuration.daemon.log_format;
     daemon::start_log(log_format, context.global.verbose, context.global.quiet);
+    context.signals.tell_through_log();
     let data_folder = configuration.data_folder()?;
     let journal = data_folder.join("journal");
     // Before the port, which the same daemon has.
