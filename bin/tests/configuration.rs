@@ -132,6 +132,7 @@ fn each_mistake_names_the_file_the_key_and_what_to_write() {
         ("[broker]\nurl = \"nats://nas:4222\"", "broker.url", "credentials_file"),
         ("[broker]\nurl = \"nats://a:hush@nas:4222\"", "broker.url", "password_file"),
         ("[broker]\nnode = \"a.b\"", "broker.node", "letters, digits"),
+        ("[broker]\nstream = \"a.b\"", "broker.stream", "1 to 80 letters, digits"),
         ("[broker]\nuser = \"ada\"", "broker.user", "password_file ="),
         ("items = 3", "items", "a table"),
         ("\"a[999999999]\" = 3", "a[999999999]", "no such key"),

@@ -18,7 +18,7 @@ use crate::servers::nats::{Entry, Nats, USER};
 /// What the daemon is called at the broker.
 pub const NODE: &str = "tower";
 /// The stream that its events go into.
-pub const STREAM: &str = "keepwell";
+pub const STREAM: &str = "keepwell-tower";
 /// The item that is a folder.
 pub const PHOTOS: &str = "photos";
 /// The item whose source goes on until [`BrokerScene::open_gate`].

@@ -14,12 +14,17 @@ use super::written::{WrittenBroker, WrittenDaemon};
 
 /// Where the daemon listens if nothing is said.
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8377);
-/// The stream of events if nothing is said.
-pub const STREAM_DEFAULT: &str = "keepwell";
+/// What the stream of events is called if nothing is said, with the node's name after it: daemons that share a broker
+/// do not share a stream, unless somebody says so.
+const STREAM_PREFIX: &str = "keepwell-";
+/// The node of a machine that has no name.
+const NODE_WITHOUT_NAME: &str = "keepwell";
 /// The broker's server if nothing is said.
 pub const BROKER_URL_DEFAULT: &str = "nats://127.0.0.1:4222";
 /// A name that is part of a subject: longer ones are of no use to people.
 pub const SUBJECT_NAME_LENGTH_MAX: usize = 64;
+/// The longest node's name fits behind the prefix.
+const STREAM_NAME_LENGTH_MAX: usize = 80;
 
 /// How the daemon is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,20 +189,22 @@ impl BrokerSettings {
             let is_safe = login.is_some() || tls_ca_file.is_some();
             ensure_server(url, is_safe).map_err(|why| reader.wrong(&at("url"), why))?;
         }
-        let name = |last, name: &String| match is_subject_name(name) {
+        let name = |last, name: &String, length_max: usize| match is_name(name, length_max) {
             true => Ok(name.clone()),
-            false => Err(reader.wrong(&at(last), "it has 1 to 64 letters, digits, '-' and '_'")),
+            false => {
+                let why = format!("it has 1 to {length_max} letters, digits, '-' and '_'");
+                Err(reader.wrong(&at(last), why))
+            }
         };
-        Ok(Self {
-            urls,
-            node: written.node.as_ref().map_or_else(|| Ok(machine_name()), |node| name("node", node))?,
-            login,
-            tls_ca_file,
-            stream: written
-                .stream
-                .as_ref()
-                .map_or_else(|| Ok(STREAM_DEFAULT.into()), |stream| name("stream", stream))?,
-        })
+        let node = match &written.node {
+            Some(node) => name("node", node, SUBJECT_NAME_LENGTH_MAX)?,
+            None => machine_name(),
+        };
+        let stream = match &written.stream {
+            Some(stream) => name("stream", stream, STREAM_NAME_LENGTH_MAX)?,
+            None => format!("{STREAM_PREFIX}{node}"),
+        };
+        Ok(Self { urls, node, login, tls_ca_file, stream })
     }
 }
 
@@ -227,8 +234,8 @@ fn ensure_server(text: &str, is_safe: bool) -> Result<(), String> {
     ))
 }
 
-fn is_subject_name(name: &str) -> bool {
-    (1..=SUBJECT_NAME_LENGTH_MAX).contains(&name.len())
+fn is_name(name: &str, length_max: usize) -> bool {
+    (1..=length_max).contains(&name.len())
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'))
 }
 
@@ -245,7 +252,7 @@ fn subject_name(name: &str) -> String {
         .take(SUBJECT_NAME_LENGTH_MAX)
         .map(|letter| if fits(letter) { letter } else { '-' })
         .collect();
-    if safe.is_empty() { STREAM_DEFAULT.into() } else { safe }
+    if safe.is_empty() { NODE_WITHOUT_NAME.into() } else { safe }
 }
 
 #[cfg(test)]
@@ -258,9 +265,11 @@ mod tests {
             [("nas", "nas"), ("nas.home.example", "nas-home-example"), ("", "keepwell"), ("Büro 1", "B-ro-1")]
         {
             assert_eq!(subject_name(name), subject);
-            assert!(is_subject_name(&subject_name(name)), "{name}");
+            assert!(is_name(&subject_name(name), SUBJECT_NAME_LENGTH_MAX), "{name}");
         }
-        assert!(is_subject_name(&subject_name(&"x".repeat(300))));
+        let longest = subject_name(&"x".repeat(300));
+        assert!(is_name(&longest, SUBJECT_NAME_LENGTH_MAX));
+        assert!(is_name(&format!("{STREAM_PREFIX}{longest}"), STREAM_NAME_LENGTH_MAX));
     }
 
     #[test]

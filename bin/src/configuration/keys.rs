@@ -202,8 +202,8 @@ const BROKER: &[Key] = &[
     key(
         "stream",
         Kind::Text,
-        "\"keepwell\"",
-        "The stream that events go into: letters, digits, `-` and `_`, at most 64",
+        "(keepwell-NODE)",
+        "The stream that events go into: letters, digits, `-` and `_`, at most 80",
     ),
 ];
 

@@ -31,11 +31,12 @@ pub fn shown(arguments: &ConfigurationArguments) -> Result<Vec<Shown>, Failure> 
         showing.table(&mut Vec::new(), tree, KEYS, true);
     }
     for shown in &mut showing.shown {
-        // Two defaults are of this machine.
+        // Some defaults are of this machine.
         let text = match shown.key.as_str() {
             _ if !shown.value.starts_with('(') => continue,
             "data_folder" => configuration.data_folder.as_ref().map(|folder| folder.display().to_string()),
             "broker.node" => configuration.broker.as_ref().map(|broker| broker.node.clone()),
+            "broker.stream" => configuration.broker.as_ref().map(|broker| broker.stream.clone()),
             _ => None,
         };
         if let Some(text) = text {
