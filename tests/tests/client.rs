@@ -43,6 +43,20 @@ fn the_token_is_not_sent_to_whoever_has_the_port_of_a_daemon_that_was_killed() {
     assert_eq!(stranger.accept().map(drop).unwrap_err().kind(), ErrorKind::WouldBlock, "nobody came");
 }
 
+#[test]
+fn whether_the_daemons_address_is_safe_is_told_to_the_daemon_and_to_who_checks_and_not_to_its_clients() {
+    let home = DaemonHome::new();
+    home.configure("[daemon]\nlisten = \"0.0.0.0:8377\"\n[items.a]\npaths = [\"/etc/hostname\"]\n");
+    let told = transcript(&home.command("status").output().unwrap());
+    assert!(told.contains("no daemon serves"), "{told}");
+    let ran = home.command("run").arg("a").output().unwrap();
+    assert!(ran.status.success(), "{}", transcript(&ran));
+    let mut check = keepwell_tests::programs::keepwell().command(&home.path("repository"));
+    let checked = check.args(["config", "check", "--config"]).arg(home.configuration()).output().unwrap();
+    let told = transcript(&checked);
+    assert!(!checked.status.success() && told.contains("daemon.listen"), "{told}");
+}
+
 /// A daemon with TLS whose certificate names only this host.
 fn start_with_certificate_of(home: &DaemonHome, host: &str, more: &str) -> Daemon {
     let made = rcgen::generate_simple_self_signed(vec![host.into()]).unwrap();

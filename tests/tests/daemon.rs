@@ -154,6 +154,7 @@ fn what_keeps_it_from_starting_is_told_with_what_to_do() {
         home.path("no.pem").display().to_string(),
         home.path("no.pem").display().to_string()
     );
+    let off_loopback = "[daemon]\nlisten = \"192.0.2.1:8377\"\n";
     let missing = tls.replace("no.pem", "missing.pem");
     for (more, options, words) in [
         (
@@ -163,12 +164,16 @@ fn what_keeps_it_from_starting_is_told_with_what_to_do() {
         ),
         ("", &["--listen", "192.0.2.1:8377"], &["--listen 192.0.2.1:8377", "tls_certificate"]),
         ("", &["--listen", "192.0.2.1:8377", "--insecure"], &["no such address", "ip address"]),
+        // What is typed counts before what is written is looked at.
+        (off_loopback, none, &["keepwell.toml:", "daemon.listen", "insecure = true"]),
+        (off_loopback, &["--insecure"], &["192.0.2.1:8377", "no such address"]),
+        (off_loopback, &["--listen", &*port], &["cannot listen at", &*port]),
         (&*tls, none, &["the certificate in", "no.pem", "PEM"]),
         (&*missing, none, &["the certificate in", "missing.pem", "PEM"]),
     ] {
         home.configure(more);
         let mut command = home.command("serve");
-        if options.is_empty() {
+        if options.is_empty() && more != off_loopback {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         let refused = command.args(options).output().unwrap();

@@ -41,7 +41,7 @@ impl ClientArguments {
         }
         let data_folder = match &self.data_dir {
             Some(folder) => folder.clone(),
-            None => Configuration::read(&self.configuration)?.data_folder()?,
+            None => Configuration::read_for_client(&self.configuration)?.data_folder()?,
         };
         let folder = self.folder(data_folder);
         folder.client()?.ok_or_else(|| folder.not_served())
@@ -63,7 +63,7 @@ impl ClientArguments {
 
     /// The configuration, with the data folder that was typed, if one was.
     pub fn configuration(&self) -> Result<Configuration, Failure> {
-        let mut configuration = Configuration::read(&self.configuration)?;
+        let mut configuration = Configuration::read_for_client(&self.configuration)?;
         if let Some(folder) = &self.data_dir {
             let absolute = std::path::absolute(folder);
             configuration.data_folder =

@@ -89,13 +89,32 @@ pub enum BrokerLogin {
     },
 }
 
+/// What the command line says of the address, over the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TypedAddress {
+    /// Where to listen.
+    pub listen: Option<SocketAddr>,
+    /// Whether that may be off loopback without TLS.
+    pub insecure: bool,
+}
+
 impl DaemonSettings {
-    /// See [`ensure_safe`].
-    pub fn ensure_safe(&self) -> Result<(), &'static str> {
-        ensure_safe(self.listen, self.tls.as_ref(), self.insecure)
+    /// Takes on what was typed.
+    pub(super) fn take_on(&mut self, typed: TypedAddress) {
+        self.listen = typed.listen.unwrap_or(self.listen);
+        self.insecure |= typed.insecure;
     }
 
-    /// Checks what is written.
+    /// Whoever is on a network may read what is said on it without TLS.
+    pub(super) fn ensure_safe(&self) -> Result<(), &'static str> {
+        if self.listen.ip().is_loopback() || self.tls.is_some() || self.insecure {
+            return Ok(());
+        }
+        Err("whoever is on that network could read what is said: give tls_certificate and tls_key, or \
+             insecure = true behind a proxy that has them")
+    }
+
+    /// Checks what is written, except for what may still be typed over it; see [`DaemonSettings::ensure_safe`].
     pub(super) fn resolve(reader: &Reader<'_>, written: &WrittenDaemon) -> Result<Self, KeyError> {
         let at = |last: &'static str| ["daemon", last];
         let listen = match &written.listen {
@@ -119,8 +138,6 @@ impl DaemonSettings {
                 );
             }
         };
-        ensure_safe(listen, tls.as_ref(), written.insecure)
-            .map_err(|why| reader.wrong(&at("listen"), why))?;
         let hosts = written.allowed_hosts.0.iter().map(|host| allowed_host(reader, host));
         let log_format = match written.log_format.as_deref() {
             None | Some("text") => LogFormat::Text,
@@ -135,15 +152,6 @@ impl DaemonSettings {
             log_format,
         })
     }
-}
-
-/// Whoever is on a network may read what is said on it without TLS.
-fn ensure_safe(listen: SocketAddr, tls: Option<&TlsFiles>, insecure: bool) -> Result<(), &'static str> {
-    if listen.ip().is_loopback() || tls.is_some() || insecure {
-        return Ok(());
-    }
-    Err("whoever is on that network could read what is said: give tls_certificate and tls_key, or \
-         insecure = true behind a proxy that has them")
 }
 
 /// A host's name in lower case, without a port.

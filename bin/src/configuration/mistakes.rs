@@ -15,7 +15,7 @@ use super::sources::Merged;
 use super::tree::KeyError;
 use keepwell_actors::suggestion::nearest;
 
-use super::{Configuration, DEFAULT_REPOSITORY};
+use super::{Configuration, DEFAULT_REPOSITORY, DaemonAddress};
 use crate::exit::Failure;
 
 /// More mistakes than these are corrected in several goes; each costs a reading of the whole configuration.
@@ -34,7 +34,7 @@ pub enum Place {
     Line(usize, usize),
     /// Somewhere in the file, or nowhere: something is missing.
     File,
-    /// In what is named so, as `the variable KEEPWELL__…`.
+    /// In what is named so, as `the variable KEEPWELL__…` or an option.
     Variable(String),
 }
 
@@ -98,13 +98,18 @@ pub fn failure_of(mut mistakes: Vec<Mistake>, file: &Path) -> Failure {
 }
 
 /// Reads all of it; the error has every mistake that is found.
-pub fn resolve_all(file: &Path, merged: Merged) -> Result<Configuration, Failure> {
+pub fn resolve_all(file: &Path, merged: Merged, address: DaemonAddress) -> Result<Configuration, Failure> {
     let Merged { mut tree, places, mut mistakes } = merged;
     let mut repairs = Repairs::default();
     for _ in 0..READINGS_MAX {
         let error = match resolve(file, &tree) {
-            Ok(configuration) if mistakes.is_empty() => return Ok(configuration),
-            Ok(_) => break,
+            Ok(mut configuration) => {
+                mistakes.extend(take_on_address(&mut configuration, address, &tree, &places));
+                if mistakes.is_empty() {
+                    return Ok(configuration);
+                }
+                break;
+            }
             Err(error) => error,
         };
         if !repairs.follows(&error.path()) {
@@ -115,6 +120,26 @@ pub fn resolve_all(file: &Path, merged: Merged) -> Result<Configuration, Failure
         }
     }
     Err(failure_of(mistakes, file))
+}
+
+/// Takes on what was typed of the daemon's address, and tells if it is not safe to listen there.
+fn take_on_address(
+    configuration: &mut Configuration,
+    address: DaemonAddress,
+    tree: &Value,
+    places: &KeyPlaces,
+) -> Option<Mistake> {
+    let DaemonAddress::Typed(typed) = address else { return None };
+    configuration.daemon.take_on(typed);
+    let why = configuration.daemon.ensure_safe().err()?;
+    Some(match typed.listen {
+        Some(listen) => Mistake {
+            place: Place::Variable(format!("--listen {listen}")),
+            key: String::new(),
+            why: why.into(),
+        },
+        None => Mistake::of(&KeyError::at(tree, &["daemon", "listen"], why), places),
+    })
 }
 
 /// What was told already, and what was done about it.

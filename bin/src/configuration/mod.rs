@@ -28,7 +28,7 @@ use keepwell_engine::archive::BackupLimits;
 use keepwell_engine::store::{Location, StoreSettings};
 use keepwell_messages::{Item, ItemId};
 
-pub use doors::{BrokerLogin, BrokerSettings, DaemonSettings, LogFormat};
+pub use doors::{BrokerLogin, BrokerSettings, DaemonSettings, LogFormat, TypedAddress};
 pub use machine_zone::machine_zone;
 pub use named_source::NamedSource;
 pub use reference::{example, reference, schema};
@@ -69,6 +69,15 @@ impl ConfigurationArguments {
     fn is_read(&self, place: &Path) -> bool {
         self.file.is_some() || place.exists()
     }
+}
+
+/// What becomes of the daemon's address.
+#[derive(Clone, Copy, Debug)]
+enum DaemonAddress {
+    /// Nobody is going to listen there.
+    OfNoConcern,
+    /// With what was typed over it, it must be safe.
+    Typed(TypedAddress),
 }
 
 /// What a user set up.
@@ -120,16 +129,24 @@ pub struct ConfiguredRepository {
 impl Configuration {
     /// Reads it.
     pub fn read(arguments: &ConfigurationArguments) -> Result<Self, Failure> {
-        let place = arguments.place()?;
-        Self::read_from(&place, arguments.is_read(&place), std::env::vars_os())
+        Self::read_with(arguments, DaemonAddress::Typed(TypedAddress::default()))
     }
 
-    fn read_from(
-        place: &Path,
-        is_read: bool,
-        variables: impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
-    ) -> Result<Self, Failure> {
-        mistakes::resolve_all(place, sources::merged(is_read.then_some(place), variables)?)
+    /// Reads it for a daemon, of whose address the command line may say something else.
+    pub fn read_for_daemon(arguments: &ConfigurationArguments, typed: TypedAddress) -> Result<Self, Failure> {
+        Self::read_with(arguments, DaemonAddress::Typed(typed))
+    }
+
+    /// Reads it for who listens nowhere: whether the daemon's address is safe is told to the daemon, which may have
+    /// been told more on its command line.
+    pub fn read_for_client(arguments: &ConfigurationArguments) -> Result<Self, Failure> {
+        Self::read_with(arguments, DaemonAddress::OfNoConcern)
+    }
+
+    fn read_with(arguments: &ConfigurationArguments, address: DaemonAddress) -> Result<Self, Failure> {
+        let place = arguments.place()?;
+        let file = arguments.is_read(&place).then_some(place.as_path());
+        mistakes::resolve_all(&place, sources::merged(file, std::env::vars_os())?, address)
     }
 
     /// An item that stands in it.

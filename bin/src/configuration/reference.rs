@@ -193,6 +193,7 @@ fn add_example(text: &mut String, path: &[&str], keys: &'static [Key]) {
 mod tests {
     use std::path::Path;
 
+    use super::super::{DaemonAddress, TypedAddress, mistakes, sources};
     use super::*;
 
     #[test]
@@ -215,7 +216,9 @@ mod tests {
         let file = folder.path().join("k.toml");
         let read = |text: &str| {
             std::fs::write(&file, text).unwrap();
-            super::super::Configuration::read_from(&file, true, std::iter::empty()).unwrap()
+            let merged = sources::merged(Some(&file), std::iter::empty()).unwrap();
+            let address = DaemonAddress::Typed(TypedAddress::default());
+            mistakes::resolve_all(&file, merged, address).unwrap()
         };
         let written = |path: &str, keys: &[Key]| {
             let lines = keys.iter().filter(|key| !key.default.is_empty() && !key.default.starts_with('('));

@@ -12,7 +12,9 @@ use keepwell_engine::job::Engine;
 use tracing::{error, info, warn};
 
 use crate::cli::Context;
-use crate::configuration::{Configuration, ConfigurationArguments, LogFormat, refuse_repository_options};
+use crate::configuration::{
+    Configuration, ConfigurationArguments, LogFormat, TypedAddress, refuse_repository_options,
+};
 use crate::daemon::{self, Daemon};
 use crate::exit::{Ended, Failure, start_failure};
 use crate::http::Certificate;
@@ -129,14 +131,10 @@ async fn reread(
 impl Arguments {
     /// The configuration, and over it what was typed.
     fn configure(&self) -> Result<Configuration, Failure> {
-        let mut configuration = Configuration::read(&self.configuration)?;
+        let typed = TypedAddress { listen: self.listen, insecure: self.insecure };
+        let mut configuration = Configuration::read_for_daemon(&self.configuration, typed)?;
         let daemon = &mut configuration.daemon;
-        daemon.insecure |= self.insecure;
         daemon.log_format = self.log_format.unwrap_or(daemon.log_format);
-        if let Some(listen) = self.listen {
-            daemon.listen = listen;
-            daemon.ensure_safe().map_err(|why| Failure::usage(format!("--listen {listen}: {why}")))?;
-        }
         if let Some(folder) = &self.data_dir {
             let absolute = std::path::absolute(folder);
             configuration.data_folder =
