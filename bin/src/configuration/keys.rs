@@ -11,9 +11,8 @@ use keepwell_engine::archive::BackupLimits;
 use keepwell_engine::store::BYTES_PER_SECOND_MIN;
 
 use super::named_source::PARALLEL_WORKERS_MAX;
-use super::resolve::{
-    CONNECTIONS_MAX, DELAY_MAX, HANG_AFTER_MIN, RETRIES_MAX, TIMEOUT_MAX, TIMEOUT_MIN, TIMER_MIN,
-};
+use super::repositories::{CONNECTIONS_MAX, TIMEOUT_MAX, TIMEOUT_MIN};
+use super::resolve::{DELAY_MAX, HANG_AFTER_MIN, RETRIES_MAX, TIMER_MIN};
 
 /// A key.
 pub struct Key {

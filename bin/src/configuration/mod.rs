@@ -10,6 +10,7 @@ mod machine_zone;
 mod mistakes;
 mod named_source;
 mod reference;
+mod repositories;
 mod resolve;
 mod shown;
 mod sources;
