@@ -1,5 +1,4 @@
 //! What is told of how the daemon is doing: to everybody whether it lives and serves, and to Prometheus the rest.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 use keepwell_tests::daemon::DaemonHome;
 use reqwest::Method;

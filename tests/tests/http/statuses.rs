@@ -1,5 +1,4 @@
 //! The HTTP door answers with the status that its clients know, and says in words what it means.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 use keepwell_tests::daemon::DaemonHome;
 use reqwest::Method;

@@ -1,5 +1,4 @@
 //! What the HTTP door does with connections: those that are closed, those that take nothing, and very many.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};

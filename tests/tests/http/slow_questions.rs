@@ -1,5 +1,4 @@
 //! A repository that does not answer, and forty questions to it at once: over no door do commands wait behind them.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 use std::time::{Duration, Instant};
 

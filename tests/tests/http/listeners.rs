@@ -1,6 +1,5 @@
 //! What listeners hear who begin at a number: those who bring one of another journal are told so, through every door, and
 //! hear what happens from then on.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 use std::time::Duration;
 

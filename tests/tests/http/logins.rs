@@ -1,5 +1,4 @@
 //! The page's login: each daemon's own, and what becomes of one that does not count any more.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 use keepwell_tests::daemon::{Daemon, DaemonHome};
 use reqwest::header::HeaderMap;
