@@ -6,6 +6,7 @@
 
 #![allow(clippy::panic, reason = "a suite that cannot set up its scene must stop, and say where")]
 
+pub mod alike;
 pub mod awkward_tree;
 pub mod broker_scene;
 pub mod browser;
