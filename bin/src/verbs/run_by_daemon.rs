@@ -20,7 +20,8 @@ const SIGNALS_LOOKED_AT_EVERY: Duration = Duration::from_millis(100);
 const LOOKS_FOR_DAEMON_MAX: u32 = 60;
 const LOOKED_FOR_EVERY: Duration = Duration::from_secs(1);
 
-/// Has the item backed up. `None` if the daemon is gone, and nothing was asked of it.
+/// Has the item backed up. `None` if the daemon went before it answered: a task that it made all the same stands in the
+/// journal, for who opens that next.
 pub async fn run(client: &Client, id: &ItemId, context: &Context) -> Result<Option<Ending>, Failure> {
     // Before the question: the end of what it starts cannot be missed.
     let Some(stream) = begin(client).await? else { return Ok(None) };
@@ -64,7 +65,7 @@ fn cancelled_elsewhere(id: &ItemId, reason: CancelReason) -> Failure {
         CancelReason::Shutdown => ("the daemon was shut down", "run it again once the daemon serves"),
         CancelReason::ItemRemoved => ("the item was removed", "`keepwell items` lists those that there are"),
     };
-    Failure::usage(format!("the backup of {id} did not end: {why}"))
+    Failure::usage(format!("the backup of {id} was cancelled: {why}"))
         .hint(format!("what was stored until then is kept; {hint}"))
 }
 
