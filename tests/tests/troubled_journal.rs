@@ -101,6 +101,7 @@ fn on_a_full_disk_commands_are_refused_with_the_reason_and_all_goes_on_once_ther
             matches!(&refused, Refusal::Journal(failure) if failure.class == ErrorClass::Space),
             "{refused}"
         );
+        assert!(life.handle.lives().await, "a refusal is no hang: nobody has to start it again");
         // Due while nothing can be written, and a backup that ends meanwhile.
         life.pass_until("2026-03-01 02:10").await;
         fs::remove_file(&ballast).expect("room again");
