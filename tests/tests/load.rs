@@ -1,8 +1,9 @@
 //! Many listeners and many commands at once: no durable event is lost, answers stay quick, memory stays flat.
 //!
 //! The short form has 200 listeners for 5 seconds and asserts that nothing is lost. The long form has 1,000
-//! listeners, 20 durable events and 500 commands a second for 30 seconds, and asserts the 99th percentile too:
-//! it wants a machine that does nothing else.
+//! listeners, 20 durable events and 500 commands a second for 60 seconds, and asserts the 99th percentile too:
+//! it wants a machine that does nothing else. Memory is compared between the middle and the end: the buffers of a
+//! thousand connections come as they are first filled (57 MiB after 10 s, 75 after 30, 80 after 60, and 81 after 90).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 use std::sync::Arc;
@@ -30,7 +31,7 @@ const GROWTH_BYTES_MAX: u64 = 16 << 20;
 async fn no_event_is_lost_and_no_answer_is_late_under_load() {
     let is_long = std::env::var_os("KEEPWELL_TEST_LONG").is_some();
     let (listeners, time) =
-        if is_long { (1_000, Duration::from_secs(30)) } else { (200, Duration::from_secs(5)) };
+        if is_long { (1_000, Duration::from_secs(60)) } else { (200, Duration::from_secs(5)) };
     let home = DaemonHome::new();
     let source = home.slow_source("drip", &home.path("enough"));
     home.configure_with(
@@ -51,10 +52,10 @@ async fn no_event_is_lost_and_no_answer_is_late_under_load() {
         sleep(Duration::from_millis(1)).await;
     }
     sleep(Duration::from_secs(2)).await;
-    let mut latencies = command(&daemon, time / 3).await;
+    let mut latencies = command(&daemon, time / 2).await;
     // By now every connection has the buffers that it keeps.
     let before = resident_bytes_of(daemon.running.id());
-    latencies.extend(command(&daemon, time - time / 3).await);
+    latencies.extend(command(&daemon, time - time / 2).await);
     let after = resident_bytes_of(daemon.running.id());
     let last = last_event(&daemon).await;
     // One more, which all have to hear of: then they have heard of all.

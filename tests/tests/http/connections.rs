@@ -46,17 +46,31 @@ async fn a_connection_that_is_closed_ends_its_question() {
     }
 }
 
+/// A daemon of a shell that said this of open files.
+fn start_after(home: &DaemonHome, ulimit: &str) -> Daemon {
+    let serve = home.command("serve");
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", &format!("{ulimit}; exec \"$0\" \"$@\"")]);
+    command.arg(serve.get_program()).args(serve.get_args()).args(["--listen", "127.0.0.1:0"]).env_clear();
+    command.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    home.start_as(command)
+}
+
+#[tokio::test]
+async fn as_many_files_are_open_as_are_allowed_to_who_asks_for_them() {
+    let home = DaemonHome::new();
+    let daemon = start_after(&home, "ulimit -Sn 300; ulimit -Hn 2000");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.running.id())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(files.split_whitespace().nth(3), Some("2000"), "{files}");
+}
+
 #[tokio::test]
 async fn strangers_cannot_take_the_files_that_a_backup_needs() {
     const FILES_MAX: usize = 200;
     let home = DaemonHome::new();
     home.configure("[items.host]\npaths = [\"/etc/hostname\"]\n");
-    let serve = home.command("serve");
-    let mut command = std::process::Command::new("/bin/sh");
-    command.args(["-c", &format!("ulimit -n {FILES_MAX}; exec \"$0\" \"$@\"")]);
-    command.arg(serve.get_program()).args(serve.get_args()).args(["--listen", "127.0.0.1:0"]).env_clear();
-    command.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let daemon = home.start_as(command);
+    let daemon = start_after(&home, &format!("ulimit -n {FILES_MAX}"));
     // This connection stays open, so that it has a place.
     daemon.done("get-items", &json!({})).await;
     let strangers: Vec<TcpStream> =
