@@ -51,18 +51,18 @@ impl OpenPack {
         );
     }
 
-    /// Its blobs, in order.
-    pub fn blobs(&self) -> &[PackedBlob] {
-        &self.blobs
+    /// Its bytes without a header, and its blobs in order.
+    pub fn into_parts(self) -> (Vec<u8>, Vec<PackedBlob>) {
+        (self.bytes, self.blobs)
     }
+}
 
-    /// Closes the pack: appends its sealed header and names it by its digest.
-    pub fn seal(mut self, key: &SealingKey) -> Result<(Id, Vec<u8>)> {
-        let header = key.seal(&pack_header::encode(&self.blobs))?;
-        self.bytes.extend_from_slice(&header);
-        self.bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
-        Ok((Id::of(&self.bytes), self.bytes))
-    }
+/// Closes a pack: appends the sealed header to its bytes, and names it by its digest.
+pub fn seal(bytes: &mut Vec<u8>, blobs: &[PackedBlob], key: &SealingKey) -> Result<Id> {
+    let header = key.seal(&pack_header::encode(blobs))?;
+    bytes.extend_from_slice(&header);
+    bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
+    Ok(Id::of(bytes))
 }
 
 /// One sealed blob on its way into a pack.
