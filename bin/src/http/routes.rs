@@ -1,65 +1,56 @@
 //! Where what is: each place, the methods that it answers to, and what is said everywhere else.
 
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, web};
 
 use super::{commands, description, download, events, health, login, page, socket};
 use crate::doors::{DoorError, Kind};
 
+/// To be looked at: `HEAD` has all but the body.
+const SHOWN: &[Method] = &[Method::GET, Method::HEAD];
+/// Takes work before its first byte, or has no end: nobody begins it for its head.
+const STREAMED: &[Method] = &[Method::GET];
+/// Does something.
+const ASKED: &[Method] = &[Method::POST];
+
 /// All of them.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(shown("/", page::index))
-        .service(shown("/page/{name}", page::file))
-        .service(shown("/healthz", health::lives))
-        .service(shown("/readyz", health::ready))
-        .service(shown("/metrics", health::metrics))
-        .service(asked("/login", login::login))
-        .service(asked("/logout", login::logout))
-        .service(shown("/api/v1/openapi.json", description::description))
-        .service(asked("/api/v1/commands/{name}", commands::command))
-        .service(streamed("/api/v1/repositories/{repository}/snapshots/{snapshot}/file", download::download))
-        .service(streamed("/api/v1/events", events::events))
-        .service(streamed("/api/v1/ws", socket::socket))
+        .service(place("/", SHOWN, page::index))
+        .service(place("/page/{name}", SHOWN, page::file))
+        .service(place("/healthz", SHOWN, health::lives))
+        .service(place("/readyz", SHOWN, health::ready))
+        .service(place("/metrics", SHOWN, health::metrics))
+        .service(place("/login", ASKED, login::login))
+        .service(place("/logout", ASKED, login::logout))
+        .service(place("/api/v1/openapi.json", SHOWN, description::description))
+        .service(place("/api/v1/commands/{name}", ASKED, commands::command))
+        .service(place(
+            "/api/v1/repositories/{repository}/snapshots/{snapshot}/file",
+            STREAMED,
+            download::download,
+        ))
+        .service(place("/api/v1/events", STREAMED, events::events))
+        .service(place("/api/v1/ws", STREAMED, socket::socket))
         .default_service(web::to(nothing_there));
 }
 
-/// What is there to be looked at: `HEAD` has all but the body.
-fn shown<F, Args>(path: &str, handler: F) -> Resource
+/// What answers to these methods and says so to all others.
+fn place<F, Args>(path: &str, methods: &[Method], handler: F) -> Resource
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let resource = web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler));
-    only(resource, "GET, HEAD")
-}
-
-/// What takes work before its first byte, or has no end: nobody begins it for its head.
-fn streamed<F, Args>(path: &str, handler: F) -> Resource
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    only(web::resource(path).route(web::get().to(handler)), "GET")
-}
-
-/// What does something.
-fn asked<F, Args>(path: &str, handler: F) -> Resource
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    only(web::resource(path).route(web::post().to(handler)), "POST")
-}
-
-fn only(resource: Resource, methods: &'static str) -> Resource {
+    let resource = methods.iter().fold(web::resource(path), |resource, method| {
+        resource.route(web::method(method.clone()).to(handler.clone()))
+    });
+    let allowed = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
     resource.default_service(web::to(move |request: HttpRequest| {
-        let message = format!("{} answers to {methods}, not to {}", request.path(), request.method());
+        let message = format!("{} answers to {allowed}, not to {}", request.path(), request.method());
         let mut response = DoorError::new(Kind::WrongMethod, message).error_response();
-        response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(methods));
+        let allowed = header::HeaderValue::from_str(&allowed).expect("methods are letters");
+        response.headers_mut().insert(header::ALLOW, allowed);
         std::future::ready(response)
     }))
 }
