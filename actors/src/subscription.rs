@@ -14,13 +14,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::hub::Listening;
 use crate::journal::{Journal, JournalError};
+use crate::retry::Backoff;
 
 /// Events read from the journal at once while a subscriber catches up.
 const PAGE: u32 = 256;
-/// The wait before a page that could not be read is read again; each is twice the one before.
-const AGAIN_FIRST: Duration = Duration::from_millis(100);
-/// The longest: whoever listens is behind by so much after the journal can be read again.
-const AGAIN_MAX: Duration = Duration::from_secs(15);
+/// The waits before a page that could not be read is read again. Whoever listens is behind by the longest at most
+/// once the journal can be read again.
+const AGAIN: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(15) };
 
 /// What a subscriber is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,8 +58,8 @@ pub struct Subscription {
     lost_before_first: u64,
     /// Set while older events are read from the journal.
     catching_up: Option<Journal>,
-    /// Set while they cannot be read: when that is tried again, and the wait before it.
-    again: Option<(Instant, Duration)>,
+    /// Set while they cannot be read: when that is tried again, and how often it failed.
+    again: Option<(Instant, u32)>,
     waiting: VecDeque<Arc<NumberedEvent>>,
     progress_ended: bool,
 }
@@ -202,8 +202,8 @@ impl Subscription {
                 if self.again.is_none() {
                     tracing::warn!(%why, after, "older events cannot be read; it is tried again");
                 }
-                let wait = self.again.map_or(AGAIN_FIRST, |(_, wait)| (wait * 2).min(AGAIN_MAX));
-                self.again = Some((Instant::now() + wait, wait));
+                let failures = self.again.map_or(0, |(_, failures)| failures).saturating_add(1);
+                self.again = Some((Instant::now() + AGAIN.delay(failures), failures));
             }
         }
         None

@@ -2,24 +2,25 @@
 
 use std::time::Duration;
 
-/// Waits, each twice the one before, up to a bound.
+use keepwell_actors::retry::Backoff;
+
+/// How many waits there were.
 #[derive(Debug)]
 pub struct BackOff {
-    next: Duration,
-    max: Duration,
+    delays: Backoff,
+    waits: u32,
 }
 
 impl BackOff {
     /// The first wait, and the longest.
     pub const fn new(first: Duration, max: Duration) -> Self {
-        Self { next: first, max }
+        Self { delays: Backoff { base: first, cap: max }, waits: 0 }
     }
 
     /// The next wait.
     pub fn next(&mut self) -> Duration {
-        let wait = self.next;
-        self.next = (wait * 2).min(self.max);
-        wait
+        self.waits = self.waits.saturating_add(1);
+        self.delays.delay(self.waits)
     }
 }
 
