@@ -179,13 +179,16 @@ fn hint_for(error: &Error) -> Option<String> {
     Some(hint.into())
 }
 
+/// What an error says and then each of its causes, the innermost last.
+pub fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |cause| cause.source())
+}
+
 /// The cause of all causes, which says most: those before it often repeat the address.
-pub fn innermost(error: &dyn std::error::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
+pub fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    causes(error).last().map_or_else(String::new, ToString::to_string)
 }
 
 /// What to do about a failure of this class, if there is one thing to do.

@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::state::SharedState;
 use crate::configuration::{BrokerLogin, BrokerSettings};
-use crate::exit::innermost;
+use crate::exit::{causes, innermost};
 use crate::password::{self, PasswordSource};
 
 /// The longest that one server may take to let us in.
@@ -161,12 +161,8 @@ fn refused(settings: &BrokerSettings, error: &ConnectError) -> String {
 
 /// Whether TLS is what went wrong: the library tells that as an error of the connection.
 fn is_of_tls(error: &ConnectError) -> bool {
-    reasons(error).any(|reason| {
+    causes(error).any(|reason| {
         let inner = reason.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         reason.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
     })
-}
-
-fn reasons(error: &ConnectError) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(std::error::Error::source(error), |reason| reason.source())
 }

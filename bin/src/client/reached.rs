@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::pinned::{WasOther, trusting};
 use super::{ClientError, Stream};
-use crate::exit::{Failure, innermost};
+use crate::exit::{Failure, causes, innermost};
 use crate::http::Token;
 
 /// The daemon answers at once; a question about a repository of another continent may take longer.
@@ -155,12 +155,6 @@ impl Reached {
 }
 
 fn is_refused_connection(error: &reqwest::Error) -> bool {
-    let mut inner: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = inner {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return error.kind() == std::io::ErrorKind::ConnectionRefused;
-        }
-        inner = error.source();
-    }
-    false
+    let mut of_system = causes(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    of_system.next().is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }
