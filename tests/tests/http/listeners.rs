@@ -17,8 +17,14 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 const FAR_AHEAD: u64 = 1_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The number of the newest event, once there is one: the daemon serves before it has told of its items.
 async fn newest(daemon: &Daemon) -> u64 {
-    daemon.events_after(0).await.last().map_or(0, |event| event["number"].as_u64().unwrap())
+    loop {
+        if let Some(event) = daemon.events_after(0).await.last() {
+            return event["number"].as_u64().unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Reads server-sent events until a text is among them.
