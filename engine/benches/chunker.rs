@@ -36,7 +36,7 @@ fn chunker(criterion: &mut Criterion) {
     let data = random_bytes(64 * 1024 * 1024);
     let mut group = criterion.benchmark_group("chunker");
     group.throughput(Throughput::Bytes(data.len() as u64)).sample_size(10);
-    for search in [Search::Plain, Search::Lanes] {
+    for search in [Search::Plain, Search::Lanes, Search::Vector] {
         let mut cutter = Cutter::new(&ChunkTables::with_search(polynomial, search));
         group.bench_function(format!("{search:?}"), |bencher| {
             bencher.iter(|| cut_all(&mut cutter, black_box(&data)));

@@ -13,6 +13,8 @@ mod lanes;
 mod polynomial;
 mod rabin;
 mod tables;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 
 use std::sync::Arc;
 
@@ -34,6 +36,8 @@ pub enum Search {
     Plain,
     /// Several digests side by side, on any machine.
     Lanes,
+    /// Many more of them in vector registers, where the processor has AVX2; elsewhere as `Lanes`.
+    Vector,
 }
 
 /// A polynomial made ready for cutting. Clones share the tables.
@@ -43,17 +47,27 @@ pub struct ChunkTables(Arc<Prepared>);
 struct Prepared {
     rolling: RollingTables,
     search: Search,
+    #[cfg(target_arch = "x86_64")]
+    vectors: Option<vector::VectorTables>,
 }
 
 impl ChunkTables {
     /// Tables for the fastest search that this machine has.
     pub fn new(polynomial: Polynomial) -> Self {
-        Self::with_search(polynomial, Search::Lanes)
+        Self::with_search(polynomial, Search::Vector)
     }
 
     /// Tables for one way of searching.
     pub fn with_search(polynomial: Polynomial, search: Search) -> Self {
-        Self(Arc::new(Prepared { rolling: RollingTables::new(polynomial), search }))
+        let rolling = RollingTables::new(polynomial);
+        #[cfg(target_arch = "x86_64")]
+        let vectors = vector::VectorTables::new(&rolling).filter(|_| search == Search::Vector);
+        Self(Arc::new(Prepared {
+            rolling,
+            search,
+            #[cfg(target_arch = "x86_64")]
+            vectors,
+        }))
     }
 
     /// The way that is searched.
@@ -62,10 +76,14 @@ impl ChunkTables {
     }
 
     fn first_split(&self, bytes: &[u8], lengths: std::ops::Range<usize>) -> Option<usize> {
-        let Prepared { rolling, search } = &*self.0;
+        let Prepared { rolling, search, .. } = &*self.0;
+        #[cfg(target_arch = "x86_64")]
+        if let Some(vectors) = &self.0.vectors {
+            return vector::first_split(vectors, rolling, bytes, lengths);
+        }
         match search {
             Search::Plain => rabin::first_split(rolling, bytes, lengths),
-            Search::Lanes => lanes::first_split(rolling, bytes, lengths),
+            Search::Lanes | Search::Vector => lanes::first_split(rolling, bytes, lengths),
         }
     }
 }

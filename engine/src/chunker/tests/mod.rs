@@ -10,7 +10,7 @@ use crate::id::Id;
 use restic_vectors::{POLYNOMIAL, Vector, ZEROS_CHUNK, vectors};
 
 const MEBIBYTE: usize = 1024 * 1024;
-const SEARCHES: [Search; 2] = [Search::Plain, Search::Lanes];
+const SEARCHES: [Search; 3] = [Search::Plain, Search::Lanes, Search::Vector];
 
 /// SplitMix64, little-endian.
 fn splitmix(seed: u64, length: usize) -> Vec<u8> {
@@ -187,9 +187,11 @@ proptest! {
         let room = content.len() - WINDOW_BYTES;
         let (one, other) = (span.0.index(room + 1), span.1.index(room + 1));
         let lengths = WINDOW_BYTES + 1 + one.min(other)..WINDOW_BYTES + 1 + one.max(other);
-        prop_assert_eq!(
-            lanes::first_split(&tables, &content, lengths.clone()),
-            rabin::first_split(&tables, &content, lengths)
-        );
+        let expected = rabin::first_split(&tables, &content, lengths.clone());
+        prop_assert_eq!(lanes::first_split(&tables, &content, lengths.clone()), expected);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(vectors) = vector::VectorTables::new(&tables) {
+            prop_assert_eq!(vector::first_split(&vectors, &tables, &content, lengths), expected);
+        }
     }
 }
