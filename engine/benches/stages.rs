@@ -8,6 +8,7 @@ use keepwell_engine::crypto::SealingKey;
 use keepwell_engine::format::{BlobKind, PackedBlob};
 use keepwell_engine::id::Id;
 use keepwell_engine::repository::Index;
+use keepwell_engine::sha256;
 
 /// About the mean of restic's chunks.
 const CHUNK_BYTES: usize = 1536 * 1024;
@@ -37,6 +38,11 @@ fn chunk_stages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("chunk");
     group.throughput(Throughput::Bytes(text.len() as u64)).sample_size(20);
     group.bench_function("hash", |bencher| bencher.iter(|| Id::of(black_box(&text))));
+    group.throughput(Throughput::Bytes(2 * text.len() as u64));
+    group.bench_function("hash two", |bencher| {
+        bencher.iter(|| sha256::ids_of(black_box(&[&text, &text]), None))
+    });
+    group.throughput(Throughput::Bytes(text.len() as u64));
     group.bench_function("encrypt", |bencher| {
         let mut buffer = Vec::new();
         bencher.iter(|| {
@@ -63,9 +69,10 @@ fn chunk_stages(criterion: &mut Criterion) {
         });
     }
     group.bench_function("decompress", |bencher| {
-        let (mut frame, mut out) = (Vec::new(), Vec::new());
+        let (mut frame, mut out) = (Vec::new(), vec![0; text.len()]);
         compress::append_compressed(&text, 3, &mut frame).expect("compressed");
-        bencher.iter(|| compress::decompress_exact(black_box(&frame), text.len(), &mut out).expect("whole"));
+        bencher
+            .iter(|| compress::decompress_exact(black_box(&frame), text.len(), |_| &mut out).expect("whole"));
     });
     group.finish();
 }

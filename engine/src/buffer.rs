@@ -1,4 +1,4 @@
-//! Working memory that is filled from a reader and never zeroed twice.
+//! Working memory that is filled again and again, and never zeroed twice.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -8,37 +8,55 @@ const READ_BYTES: usize = 256 << 10;
 
 /// A growing buffer whose memory is initialised once and then reused.
 #[derive(Default)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     filled: usize,
 }
 
 impl Buffer {
     /// What was read.
-    pub(super) fn filled(&self) -> &[u8] {
+    pub(crate) fn filled(&self) -> &[u8] {
         &self.bytes[..self.filled]
     }
 
     /// Forgets the content, keeps the memory.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.filled = 0;
     }
 
     /// Appends a copy.
-    pub(super) fn append(&mut self, more: &[u8]) {
+    pub(crate) fn append(&mut self, more: &[u8]) {
         self.make_room(more.len());
         self.bytes[self.filled..self.filled + more.len()].copy_from_slice(more);
         self.filled += more.len();
     }
 
+    /// Appends `length` bytes for the caller to overwrite: they hold whatever stood there before.
+    pub(crate) fn extend(&mut self, length: usize) -> &mut [u8] {
+        self.make_room(length);
+        let start = self.filled;
+        self.filled += length;
+        &mut self.bytes[start..self.filled]
+    }
+
+    /// Removes the last bytes, down to `length`.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.filled = self.filled.min(length);
+    }
+
+    /// How much memory it holds, in bytes.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Removes the first `length` bytes.
-    pub(super) fn remove_front(&mut self, length: usize) {
+    pub(crate) fn remove_front(&mut self, length: usize) {
         self.bytes.copy_within(length..self.filled, 0);
         self.filled -= length;
     }
 
     /// Appends what one read gives; 0 at the end.
-    pub(super) fn read_from(&mut self, reader: &mut dyn Read) -> io::Result<usize> {
+    pub(crate) fn read_from(&mut self, reader: &mut dyn Read) -> io::Result<usize> {
         self.make_room(READ_BYTES);
         loop {
             match reader.read(&mut self.bytes[self.filled..self.filled + READ_BYTES]) {

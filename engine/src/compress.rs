@@ -70,26 +70,31 @@ pub fn append_compressed(plaintext: &[u8], level: i32, out: &mut Vec<u8>) -> Res
     })
 }
 
-/// Decompresses one frame whose plaintext is `length` bytes long, into `out`, whose old content is lost.
-/// `None` if it is damaged or of another length; never more than `length` bytes are written, and
-/// a frame that names another length, or none and is not that long, does not get the memory for it.
-pub fn decompress_exact(frame: &[u8], length: usize, out: &mut Vec<u8>) -> Option<()> {
+/// Decompresses one frame whose plaintext is `length` bytes long into the memory that `room` gives, which has to have that
+/// length. `None` if it is damaged or of another length; a frame that names another length, or none and is not
+/// that long, does not get the memory for it.
+pub fn decompress_exact<'a>(
+    frame: &[u8],
+    length: usize,
+    room: impl FnOnce(usize) -> &'a mut [u8],
+) -> Option<()> {
     match zstd::zstd_safe::get_frame_content_size(frame).ok()? {
         Some(named) if named != length as u64 => return None,
         None if length > UNNAMED_BYTES_MAX => {
-            *out = decompress_bounded(frame, length)?;
-            return (out.len() == length).then_some(());
+            let plaintext = decompress_bounded(frame, length)?;
+            if plaintext.len() == length {
+                room(length).copy_from_slice(&plaintext);
+            }
+            return (plaintext.len() == length).then_some(());
         }
         _ => {}
     }
-    // Only what is longer than the last plaintext is zeroed: all of it is overwritten.
-    out.resize(length, 0);
     let written = CONTEXTS.with_borrow_mut(|contexts| {
         let decompressor = match &mut contexts.decompressor {
             Some(decompressor) => decompressor,
             slot => slot.insert(Decompressor::new().ok()?),
         };
-        decompressor.decompress_to_buffer(frame, out.as_mut_slice()).ok()
+        decompressor.decompress_to_buffer(frame, room(length)).ok()
     })?;
     (written == length).then_some(())
 }
@@ -192,10 +197,11 @@ mod tests {
             let mut frame = b"kept".to_vec();
             let written = append_compressed(plaintext, 3, &mut frame).expect("compresses");
             assert_eq!(written, frame.len() - 4);
-            let mut out = Vec::new();
-            assert_eq!(decompress_exact(&frame[4..], plaintext.len(), &mut out), Some(()));
+            let mut out = vec![1; plaintext.len()];
+            assert_eq!(decompress_exact(&frame[4..], plaintext.len(), |_| &mut out), Some(()));
             assert_eq!(out, plaintext);
-            assert_eq!(decompress_exact(&frame[4..], plaintext.len() + 1, &mut out), None);
+            let mut longer = vec![1; plaintext.len() + 1];
+            assert_eq!(decompress_exact(&frame[4..], longer.len(), |_| &mut longer), None);
             assert_eq!(decompress_bounded(&frame[4..], plaintext.len()).as_deref(), Some(plaintext));
         }
     }
@@ -209,8 +215,8 @@ mod tests {
         }
         let frame = growing.finish().expect("compresses");
         assert_eq!((frame.id, frame.plaintext_bytes), (Id::of(&plaintext), plaintext.len() as u64));
-        let mut out = Vec::new();
-        assert_eq!(decompress_exact(&frame.bytes, plaintext.len(), &mut out), Some(()));
+        let mut out = vec![1; plaintext.len()];
+        assert_eq!(decompress_exact(&frame.bytes, plaintext.len(), |_| &mut out), Some(()));
         assert!(out == plaintext);
         for (length_max, length) in [(plaintext.len() as u64, plaintext.len() as u64), (1000, 1001)] {
             let mut reader = FrameReader::new(frame.bytes.clone().into(), length_max).expect("a decoder");
@@ -225,8 +231,13 @@ mod tests {
         let mut frame = Vec::new();
         append_compressed(&vec![0; 64 << 20], 3, &mut frame).expect("compresses");
         assert!(frame.len() < 10_000);
-        let mut out = Vec::new();
-        assert_eq!(decompress_exact(&frame, 1000, &mut out), None);
+        let mut asked = false;
+        let room = |_| {
+            asked = true;
+            &mut [][..]
+        };
+        assert_eq!(decompress_exact(&frame, 1000, room), None);
+        assert!(!asked);
         assert_eq!(decompress_bounded(&frame, 1000), None);
     }
 }

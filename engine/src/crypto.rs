@@ -65,7 +65,7 @@ impl SealingKey {
     pub fn seal_in_place(&self, buffer: &mut Vec<u8>) -> Result<()> {
         let (nonce, text) = buffer.split_at_mut(NONCE_BYTES);
         fill_random(nonce)?;
-        self.apply_keystream(nonce, text);
+        self.keystream(nonce).apply_keystream(text);
         let mac = self.mac(nonce, text);
         buffer.extend_from_slice(&mac);
         Ok(())
@@ -90,23 +90,33 @@ impl SealingKey {
         if !equal_in_constant_time(&self.mac(nonce, text), mac) {
             return Err(Unauthenticated);
         }
-        self.apply_keystream(nonce, text);
+        self.keystream(nonce).apply_keystream(text);
         Ok(text)
+    }
+
+    /// Opens `sealed` into `text`, which has to have the length of the plaintext: [`OVERHEAD_BYTES`] less.
+    pub fn open_to(&self, sealed: &[u8], text: &mut [u8]) -> Result<(), Unauthenticated> {
+        let (nonce, rest) = sealed.split_at_checked(NONCE_BYTES).ok_or(Unauthenticated)?;
+        let (sealed_text, mac) = rest.split_last_chunk::<MAC_BYTES>().ok_or(Unauthenticated)?;
+        if !equal_in_constant_time(&self.mac(nonce, sealed_text), mac) {
+            return Err(Unauthenticated);
+        }
+        self.keystream(nonce).apply_keystream_b2b(sealed_text, text);
+        Ok(())
     }
 
     /// Opens a copy of `sealed`.
     pub fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, Unauthenticated> {
-        let mut copy = sealed.to_vec();
-        let length = self.open_in_place(&mut copy)?.len();
-        copy.copy_within(NONCE_BYTES..NONCE_BYTES + length, 0);
-        copy.truncate(length);
-        Ok(copy)
+        let length = sealed.len().checked_sub(OVERHEAD_BYTES).ok_or(Unauthenticated)?;
+        let mut text = vec![0; length];
+        self.open_to(sealed, &mut text)?;
+        Ok(text)
     }
 
-    fn apply_keystream(&self, nonce: &[u8], text: &mut [u8]) {
+    fn keystream(&self, nonce: &[u8]) -> Ctr128BE<Aes256> {
         let mut nonce_block = [0u8; NONCE_BYTES];
         nonce_block.copy_from_slice(nonce);
-        Ctr128BE::<Aes256>::new(&self.encrypt.into(), &nonce_block.into()).apply_keystream(text);
+        Ctr128BE::<Aes256>::new(&self.encrypt.into(), &nonce_block.into())
     }
 
     /// Poly1305-AES: the one-time key is `r || AES-128(k, nonce)`. The crate clamps `r`.

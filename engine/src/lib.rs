@@ -6,6 +6,7 @@
 //! through [`clock::Clock`], pause and cancel through [`control::Control`].
 
 pub mod archive;
+mod buffer;
 pub mod check;
 pub mod chunker;
 pub mod clock;
@@ -26,6 +27,7 @@ pub mod query;
 pub mod report;
 pub mod repository;
 pub mod restore;
+pub mod sha256;
 pub mod source;
 pub mod store;
 pub mod tag;

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use parking_lot::Mutex;
 
-use crate::archive::buffer::Buffer;
 use crate::archive::queue::FileWork;
+use crate::buffer::Buffer;
 use crate::chunker::{ChunkTables, Cutter};
 use crate::error::{Error, Result};
 use crate::format::Node;
@@ -35,25 +35,28 @@ struct Reading {
     reader: Option<Box<dyn Read + Send>>,
     cutter: Cutter,
     buffer: Buffer,
-    chunks: usize,
 }
 
 struct Storing {
     node: Node,
     content: Vec<Id>,
-    /// Chunks taken and not stored yet.
+    /// How many workers have taken chunks and not stored them yet.
     under_way: usize,
     at_end: bool,
     finished: bool,
     failure: Option<Error>,
 }
 
-/// One chunk of a large file.
-pub(super) struct Chunk {
-    /// Which one.
-    pub number: usize,
-    /// How many bytes of the buffer it is.
-    pub length: usize,
+/// Chunks are taken together up to the one with which they have so many bytes: enough for their digests to be taken side
+/// by side, and little enough for the buffers of all workers.
+const TOGETHER_BYTES: usize = 2 << 20;
+
+/// Chunks of a large file that one worker stores, which stand one after the other in its buffer.
+pub(super) struct Chunks {
+    /// Which the first of them is.
+    pub first: usize,
+    /// Their lengths.
+    pub lengths: Vec<usize>,
 }
 
 /// A file whose last chunk is stored.
@@ -80,7 +83,6 @@ impl LargeFile {
             reader: Some(reader),
             cutter: Cutter::new(tables),
             buffer: Buffer::default(),
-            chunks: 0,
         };
         let storing = Storing {
             node,
@@ -93,40 +95,48 @@ impl LargeFile {
         Ok(Self { reading: Mutex::new(reading), storing: Mutex::new(storing), slot, path, had_previous })
     }
 
-    /// Reads up to the next cut and leaves that chunk at the beginning of `buffer`,
+    /// Reads up to one of the next cuts and leaves the chunks until there at the beginning of `buffer`,
     /// whose former memory is used on. `None` at the end of the file: then ask
     /// [`LargeFile::finish_if_done`].
-    pub(super) fn next_chunk(&self, buffer: &mut Buffer) -> Option<Chunk> {
+    pub(super) fn next_chunks(&self, buffer: &mut Buffer) -> Option<Chunks> {
         let mut reading = self.reading.lock();
-        let chunk = reading.read_chunk();
+        let mut lengths = Vec::new();
+        let mut taken = 0;
+        let mut failure = None;
+        while taken < TOGETHER_BYTES {
+            match reading.read_chunk(taken) {
+                Ok(Some(length)) => lengths.push(length),
+                Ok(None) => break,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+            taken = lengths.iter().sum();
+        }
         let mut storing = self.storing.lock();
-        let length = match chunk {
-            Ok(Some(length)) => length,
-            Ok(None) => {
-                storing.at_end = true;
-                return None;
-            }
-            Err(error) => {
-                storing.at_end = true;
-                storing.failure.get_or_insert(error);
-                return None;
-            }
-        };
-        // The chunk goes with its buffer; what was read beyond it begins the next one.
+        if let Some(error) = failure {
+            storing.failure.get_or_insert(error);
+        }
+        if lengths.is_empty() {
+            storing.at_end = true;
+            return None;
+        }
+        // The chunks go with their buffer; what was read beyond them begins the next one.
         buffer.clear();
-        buffer.append(&reading.buffer.filled()[length..]);
+        buffer.append(&reading.buffer.filled()[taken..]);
         std::mem::swap(buffer, &mut reading.buffer);
+        let first = storing.content.len();
+        storing.content.resize(first + lengths.len(), Id([0; 32]));
         storing.under_way += 1;
-        storing.content.push(Id([0; 32]));
-        reading.chunks += 1;
-        Some(Chunk { number: reading.chunks - 1, length })
+        Some(Chunks { first, lengths })
     }
 
-    /// A chunk is stored.
-    pub(super) fn chunk_stored(&self, chunk: &Chunk, id: Id) -> Finished {
+    /// Chunks are stored.
+    pub(super) fn chunks_stored(&self, chunks: &Chunks, ids: &[Id]) -> Finished {
         let mut storing = self.storing.lock();
-        storing.content[chunk.number] = id;
-        storing.node.size += chunk.length as u64;
+        storing.content[chunks.first..chunks.first + ids.len()].copy_from_slice(ids);
+        storing.node.size += chunks.lengths.iter().sum::<usize>() as u64;
         storing.under_way -= 1;
         storing.finish_if_done()
     }
@@ -138,15 +148,16 @@ impl LargeFile {
 }
 
 impl Reading {
-    /// The length of the next chunk, which then stands at the buffer's beginning; `None` at the end.
-    fn read_chunk(&mut self) -> Result<Option<usize>> {
+    /// The length of the chunk that begins `start` bytes into the buffer; `None` at the end. After an error nothing
+    /// comes any more.
+    fn read_chunk(&mut self, start: usize) -> Result<Option<usize>> {
         loop {
-            if let Some(length) = self.cutter.find_cut(self.buffer.filled()) {
+            if let Some(length) = self.cutter.find_cut(&self.buffer.filled()[start..]) {
                 return Ok(Some(length));
             }
             let Some(reader) = &mut self.reader else {
                 self.cutter.reset();
-                let rest = self.buffer.filled().len();
+                let rest = self.buffer.filled().len() - start;
                 return Ok((rest > 0).then_some(rest));
             };
             match self.buffer.read_from(reader) {
@@ -154,7 +165,7 @@ impl Reading {
                 Ok(_) => {}
                 Err(source) => {
                     self.reader = None;
-                    self.buffer.clear();
+                    self.buffer.truncate(start);
                     self.cutter.reset();
                     return Err(Error::Source { path: PathBuf::from(&self.path), source });
                 }

@@ -8,7 +8,6 @@
 //! Unreadable entries are reported and left out; anything that concerns the
 //! repository ends the backup, and what was stored until then is kept.
 
-mod buffer;
 mod large_file;
 mod open_tree;
 mod previous;

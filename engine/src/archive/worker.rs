@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use crate::archive::Archiver;
-use crate::archive::buffer::Buffer;
 use crate::archive::large_file::{Finished, LargeFile};
 use crate::archive::open_tree::{OpenTree, ParentSlot, Slot};
 use crate::archive::previous::{self, Previous};
 use crate::archive::queue::{FileWork, FolderWork, Work};
 use crate::archive::tree_text::TreeText;
-use crate::chunker::Cutter;
+use crate::buffer::Buffer;
+use crate::chunker::{CHUNK_SIZE_BYTES_MIN, Cutter};
 use crate::error::{Error, Result, plain_reason};
 use crate::format::{BlobKind, Node, TreeEntries};
 use crate::id::Id;
@@ -31,6 +31,8 @@ const BATCH_BYTES: u64 = 1 << 20;
 pub(super) struct Worker<'a> {
     archiver: &'a Archiver<'a>,
     buffer: Buffer,
+    /// Small files, one after the other.
+    small_files: Buffer,
     sealed: Vec<u8>,
     cutter: Cutter,
 }
@@ -44,7 +46,13 @@ struct ReadFile {
 impl<'a> Worker<'a> {
     pub(super) fn new(archiver: &'a Archiver<'a>) -> Self {
         let cutter = Cutter::new(archiver.session.repository().chunk_tables());
-        Self { archiver, buffer: Buffer::default(), sealed: Vec::new(), cutter }
+        Self {
+            archiver,
+            buffer: Buffer::default(),
+            small_files: Buffer::default(),
+            sealed: Vec::new(),
+            cutter,
+        }
     }
 
     /// Works until the queue is empty or something failed.
@@ -63,7 +71,7 @@ impl<'a> Worker<'a> {
             let _guard = Guard(self.archiver);
             let outcome = match work {
                 Work::Files(batch) => self.store_files(batch),
-                Work::Large(file) => self.store_next_chunk(&file),
+                Work::Large(file) => self.store_next_chunks(&file),
                 Work::Folder(folder) => self.list_folder(folder),
             };
             if let Err(error) = outcome {
@@ -174,32 +182,54 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Files of one chunk are read one after the other and stored together, the others each by itself.
     fn store_files(&mut self, batch: Vec<FileWork>) -> Result<()> {
+        let mut small = std::mem::take(&mut self.small_files);
+        small.clear();
+        let mut read = Vec::with_capacity(batch.len());
         for file in batch {
             self.archiver.control.checkpoint()?;
             if self.archiver.queue.has_failed() {
                 return Ok(());
             }
-            self.store_file(file)?;
+            let start = small.filled().len();
+            match read_small(&file, &mut small) {
+                Ok(true) => read.push((file, start..small.filled().len())),
+                Ok(false) => self.store_file(file)?,
+                Err(error) => self.file_failed(&file, error)?,
+            }
         }
+        let texts: Vec<&[u8]> = read.iter().map(|(_, range)| &small.filled()[range.clone()]).collect();
+        let ids = self.store_data(&texts)?;
+        for ((file, range), id) in read.into_iter().zip(ids) {
+            self.finish_file(file, range.len() as u64, vec![id])?;
+        }
+        self.small_files = small;
         Ok(())
     }
 
-    fn store_file(&mut self, work: FileWork) -> Result<()> {
-        let FileWork { mut node, content, slot, had_previous } = work;
-        match self.read_and_store(content.as_ref()) {
-            Ok(file) => {
-                node.size = file.size_bytes;
-                node.content = Some(file.content);
-                self.count_file(&node, had_previous, false);
-                self.fill(&slot, Some(&node))
-            }
-            Err(error) if is_about_the_source(&error) => {
-                self.archiver.problems.unreadable(&path_of(&slot.tree, &node), &reason(&error));
-                self.fill(&slot, None)
-            }
-            Err(error) => Err(error),
+    fn store_file(&mut self, file: FileWork) -> Result<()> {
+        match self.read_and_store(file.content.as_ref()) {
+            Ok(read) => self.finish_file(file, read.size_bytes, read.content),
+            Err(error) => self.file_failed(&file, error),
         }
+    }
+
+    fn finish_file(&mut self, file: FileWork, size_bytes: u64, content: Vec<Id>) -> Result<()> {
+        let FileWork { mut node, slot, had_previous, .. } = file;
+        node.size = size_bytes;
+        node.content = Some(content);
+        self.count_file(&node, had_previous, false);
+        self.fill(&slot, Some(&node))
+    }
+
+    /// A file that cannot be read is told of and left out; any other error ends the backup.
+    fn file_failed(&mut self, file: &FileWork, error: Error) -> Result<()> {
+        if !is_about_the_source(&error) {
+            return Err(error);
+        }
+        self.archiver.problems.unreadable(&path_of(&file.slot.tree, &file.node), &reason(&error));
+        self.fill(&file.slot, None)
     }
 
     fn read_and_store(&mut self, content: &dyn crate::source::FileContent) -> Result<ReadFile> {
@@ -210,8 +240,8 @@ impl<'a> Worker<'a> {
         self.cutter.reset();
         let outcome = loop {
             if let Some(length) = self.cutter.find_cut(buffer.filled()) {
-                match self.store_data(&buffer.filled()[..length]) {
-                    Ok(id) => file.content.push(id),
+                match self.store_data(&[&buffer.filled()[..length]]) {
+                    Ok(ids) => file.content.extend(ids),
                     Err(error) => break Err(error),
                 }
                 file.size_bytes += length as u64;
@@ -229,7 +259,7 @@ impl<'a> Worker<'a> {
         };
         let outcome = outcome.and_then(|()| {
             if !buffer.filled().is_empty() {
-                file.content.push(self.store_data(buffer.filled())?);
+                file.content.extend(self.store_data(&[buffer.filled()])?);
                 file.size_bytes += buffer.filled().len() as u64;
             }
             Ok(file)
@@ -245,7 +275,7 @@ impl<'a> Worker<'a> {
                 let mut first = self.archiver.queue.push_large(Arc::new(file));
                 // Too many are open: work on the oldest until it is done with.
                 while let Some(file) = first {
-                    self.store_next_chunk(&file)?;
+                    self.store_next_chunks(&file)?;
                     first = self.archiver.queue.large_if_too_many();
                 }
                 Ok(())
@@ -258,17 +288,24 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn store_next_chunk(&mut self, file: &Arc<LargeFile>) -> Result<()> {
+    fn store_next_chunks(&mut self, file: &Arc<LargeFile>) -> Result<()> {
         self.archiver.control.checkpoint()?;
         let mut buffer = std::mem::take(&mut self.buffer);
-        let Some(chunk) = file.next_chunk(&mut buffer) else {
+        let Some(chunks) = file.next_chunks(&mut buffer) else {
             self.buffer = buffer;
             self.archiver.queue.forget_large(file);
             return self.finish_large(file, file.finish_if_done());
         };
-        let stored = self.store_data(&buffer.filled()[..chunk.length]);
+        let mut rest = buffer.filled();
+        let cut = |length: &usize| {
+            let (chunk, after) = rest.split_at(*length);
+            rest = after;
+            chunk
+        };
+        let texts: Vec<&[u8]> = chunks.lengths.iter().map(cut).collect();
+        let stored = self.store_data(&texts);
         self.buffer = buffer;
-        self.finish_large(file, file.chunk_stored(&chunk, stored?))
+        self.finish_large(file, file.chunks_stored(&chunks, &stored?))
     }
 
     fn finish_large(&mut self, file: &LargeFile, finished: Finished) -> Result<()> {
@@ -285,27 +322,33 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Holds a compute slot for this one chunk: reading may stand still for as long as the job is paused.
-    fn store_data(&mut self, plaintext: &[u8]) -> Result<Id> {
+    /// Holds a compute slot for these chunks: reading may stand still for as long as the job is paused.
+    fn store_data(&mut self, chunks: &[&[u8]]) -> Result<Vec<Id>> {
         let archiver = self.archiver;
         if let Some(pace) = &archiver.read_pace {
-            pace.make_up_for(plaintext.len() as u64, archiver.control)?;
+            pace.make_up_for(chunks.iter().map(|chunk| chunk.len() as u64).sum(), archiver.control)?;
         }
         let slot = archiver.compute.take();
-        let id = Id::of(plaintext);
-        let stored = archiver.session.store_blob(
-            BlobKind::Data,
-            id,
-            plaintext,
-            archiver.options.compression,
-            &mut self.sealed,
-        )?;
-        drop(slot);
-        archiver.count_data(plaintext.len() as u64, stored);
-        if let (Some(pace), Stored::New { stored_bytes }) = (&archiver.stored_pace, stored) {
-            pace.make_up_for(stored_bytes, archiver.control)?;
+        let ids = archiver.session.ids_of(chunks);
+        let mut all_stored_bytes = 0;
+        for (id, chunk) in ids.iter().zip(chunks) {
+            let stored = archiver.session.store_blob(
+                BlobKind::Data,
+                *id,
+                chunk,
+                archiver.options.compression,
+                &mut self.sealed,
+            )?;
+            archiver.count_data(chunk.len() as u64, stored);
+            if let Stored::New { stored_bytes } = stored {
+                all_stored_bytes += stored_bytes;
+            }
         }
-        Ok(id)
+        drop(slot);
+        if let Some(pace) = &archiver.stored_pace {
+            pace.make_up_for(all_stored_bytes, archiver.control)?;
+        }
+        Ok(ids)
     }
 
     /// Puts an entry in its place and closes every folder that this completes.
@@ -365,6 +408,32 @@ impl<'a> Worker<'a> {
         self.archiver.tally.files.count(had_previous, unmodified);
         Counters::add(&self.archiver.tally.processed_bytes, node.size);
         Counters::add(&self.archiver.counters.files_done, 1);
+    }
+}
+
+/// Appends the content of a file that is one chunk. `false`, and nothing is appended, if it is none or more.
+fn read_small(file: &FileWork, buffer: &mut Buffer) -> Result<bool> {
+    let start = buffer.filled().len();
+    if file.node.size >= CHUNK_SIZE_BYTES_MIN as u64 {
+        return Ok(false);
+    }
+    let mut reader = file.content.open()?;
+    loop {
+        let read = buffer.read_from(&mut reader);
+        let length = buffer.filled().len() - start;
+        match read {
+            // It may have grown, or shrunk to nothing, since it was listed.
+            Ok(0) if length > 0 => return Ok(true),
+            Ok(more) if more > 0 && length < CHUNK_SIZE_BYTES_MIN => {}
+            Ok(_) => {
+                buffer.truncate(start);
+                return Ok(false);
+            }
+            Err(source) => {
+                buffer.truncate(start);
+                return Err(Error::Source { path: Default::default(), source });
+            }
+        }
     }
 }
 

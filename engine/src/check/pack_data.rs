@@ -1,22 +1,21 @@
 //! Packs, proven byte by byte.
 //!
-//! Each pack is fetched once. Blob by blob its bytes go into the pack's digest and are then
-//! opened where they lie, while they are still in the processor's cache. Packs larger than
-//! any that restic writes are fetched in ranges, so that memory stays bounded.
+//! Each pack is fetched once. A few blobs at a time are opened, and their digests taken side by side with that of
+//! the pack, while they are still in the processor's cache. Packs larger than any that restic
+//! writes are fetched in ranges, so that memory stays bounded.
 
 use std::cell::RefCell;
 
-use bytes::{Bytes, BytesMut};
-use sha2::{Digest, Sha256};
+use bytes::Bytes;
 
 use super::Checker;
 use super::finding::FindingKind;
 use super::pack_table::{EntrySums, StoredPack};
 use crate::error::{Error, Result};
 use crate::format::PackedBlob;
-use crate::id::Id;
 use crate::report::Counters;
-use crate::repository::{BLOB_BYTES_MAX, FileKind, read_header};
+use crate::repository::{BLOB_BYTES_MAX, BlobOpener, FileKind, SealedBlob, read_header, together};
+use crate::sha256::Sha256;
 
 /// Packs up to here are fetched whole (restic's largest, `MaxPackSize`, and one blob more).
 const WHOLE_BYTES_MAX: u64 = 144 << 20;
@@ -24,8 +23,7 @@ const WHOLE_BYTES_MAX: u64 = 144 << 20;
 const RANGE_BYTES: u64 = 32 << 20;
 
 thread_local! {
-    /// Where blobs are decompressed to.
-    static PLAINTEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static OPENER: RefCell<BlobOpener> = RefCell::default();
 }
 
 impl Checker<'_> {
@@ -53,15 +51,9 @@ impl Checker<'_> {
         let _slot = self.compute.take();
         let length = bytes.len() as u64;
         let blobs = self.check_header(pack, length, |tail| Ok(bytes.slice((length - tail) as usize..)))?;
-        let mut bytes = owned(bytes);
         let mut digest = Sha256::new();
-        let mut hashed = 0;
-        for blob in &blobs {
-            let end = hashed + blob.length_bytes as usize;
-            self.check_blob(pack, blob, &mut bytes[hashed..end], &mut digest);
-            hashed = end;
-        }
-        digest.update(&bytes[hashed..]);
+        let header = self.check_blobs(pack, &blobs, &bytes, &mut digest);
+        digest.update(header);
         self.check_digest(pack, digest);
         Counters::add(&self.counters.bytes_done, length);
         Ok(length)
@@ -97,14 +89,9 @@ impl Checker<'_> {
                 range_bytes += u64::from(next.length_bytes);
                 count += 1;
             }
-            let mut bytes = owned(store.read_range(&path, hashed..hashed + range_bytes)?);
+            let bytes = store.read_range(&path, hashed..hashed + range_bytes)?;
             let _slot = self.compute.take();
-            let mut left = &mut bytes[..];
-            for blob in &rest[..count] {
-                let (sealed, after) = left.split_at_mut(blob.length_bytes as usize);
-                self.check_blob(pack, blob, sealed, &mut digest);
-                left = after;
-            }
+            self.check_blobs(pack, &rest[..count], &bytes, &mut digest);
             rest = &rest[count..];
             hashed += range_bytes;
             Counters::add(&self.counters.bytes_done, range_bytes);
@@ -150,30 +137,52 @@ impl Checker<'_> {
         }
     }
 
-    fn check_blob(&self, pack: &StoredPack, blob: &PackedBlob, sealed: &mut [u8], digest: &mut Sha256) {
-        // Opening overwrites the sealed bytes: they are hashed first.
-        digest.update(&*sealed);
-        let outcome = PLAINTEXT
-            .with_borrow_mut(|plaintext| self.repository.verify_blob(pack.id, blob, sealed, plaintext));
-        if let Err(error) = outcome {
-            let why = match error {
-                Error::Damaged { why, .. } => why,
-                error => error.to_string(),
-            };
-            let why = format!("{} {} at byte {}: {why}", blob.kind.name(), blob.id, blob.offset_bytes);
-            self.findings.tell(FindingKind::BlobDamaged, FileKind::Pack.path(pack.id), why);
+    /// Proves blobs that lie one after the other from the beginning of `bytes` on, and takes their sealed bytes into the
+    /// pack's digest. Returns what comes after them.
+    fn check_blobs<'a>(
+        &self,
+        pack: &StoredPack,
+        blobs: &[PackedBlob],
+        mut bytes: &'a [u8],
+        digest: &mut Sha256,
+    ) -> &'a [u8] {
+        let mut rest = blobs;
+        while !rest.is_empty() {
+            let (group, others) = rest.split_at(together(rest));
+            let start = bytes;
+            let mut sealed: Vec<SealedBlob<'_>> = Vec::with_capacity(group.len());
+            for blob in group {
+                let (of_blob, after) = bytes.split_at(blob.length_bytes as usize);
+                sealed.push((blob, of_blob));
+                bytes = after;
+            }
+            let all = &start[..start.len() - bytes.len()];
+            OPENER.with_borrow_mut(|opener| {
+                let proven = opener.prove(self.repository, pack.id, &sealed, (digest, all));
+                for (blob, outcome) in group.iter().zip(proven) {
+                    if let Err(error) = outcome {
+                        self.tell_damaged(pack, blob, error);
+                    }
+                }
+            });
+            rest = others;
         }
+        bytes
+    }
+
+    fn tell_damaged(&self, pack: &StoredPack, blob: &PackedBlob, error: Error) {
+        let why = match error {
+            Error::Damaged { why, .. } => why,
+            error => error.to_string(),
+        };
+        let why = format!("{} {} at byte {}: {why}", blob.kind.name(), blob.id, blob.offset_bytes);
+        self.findings.tell(FindingKind::BlobDamaged, FileKind::Pack.path(pack.id), why);
     }
 
     fn check_digest(&self, pack: &StoredPack, digest: Sha256) {
-        if Id(digest.finalize().into()) != pack.id {
+        if digest.finish() != pack.id {
             let why = "its content does not match its name";
             self.findings.tell(FindingKind::PackDamaged, FileKind::Pack.path(pack.id), why);
         }
     }
-}
-
-/// The bytes to work on in place: copied only if somebody else has them too.
-fn owned(bytes: Bytes) -> BytesMut {
-    bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]))
 }

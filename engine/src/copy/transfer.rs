@@ -92,7 +92,6 @@ struct Transfer<'a> {
 /// A thread's working memory.
 #[derive(Default)]
 struct Buffers {
-    sealed: Vec<u8>,
     plaintext: Vec<u8>,
     scratch: Vec<u8>,
 }
@@ -123,17 +122,15 @@ impl Transfer<'_> {
             let bytes = self.source.files().store().read_range(&FileKind::Pack.path(pack), start..end)?;
             for blob in range {
                 let from = (u64::from(blob.offset_bytes) - start) as usize;
-                buffers.sealed.clear();
-                buffers.sealed.extend_from_slice(&bytes[from..from + blob.length_bytes as usize]);
-                self.copy_blob(pack, blob, buffers)?;
+                self.copy_blob(pack, blob, &bytes[from..from + blob.length_bytes as usize], buffers)?;
             }
         }
         Ok(())
     }
 
-    fn copy_blob(&self, pack: Id, blob: &PackedBlob, buffers: &mut Buffers) -> Result<()> {
+    fn copy_blob(&self, pack: Id, blob: &PackedBlob, sealed: &[u8], buffers: &mut Buffers) -> Result<()> {
         self.control.checkpoint()?;
-        self.source.open_blob(pack, blob, &mut buffers.sealed, &mut buffers.plaintext)?;
+        self.source.open_blob(pack, blob, sealed, &mut buffers.plaintext)?;
         let plaintext = &buffers.plaintext;
         let stored = self.destination.store_blob(
             blob.kind,

@@ -1,6 +1,8 @@
 //! Packs being filled: two open at once for each kind, blobs spread at random.
 //!
 //! The spreading hides where a file was cut (restic: `internal/repository/packer_manager.go`).
+//! A pack's digest is taken while it fills, beside the digests of blobs to come: together they take little longer
+//! than one of them.
 //! Nothing here talks to a store.
 
 use parking_lot::Mutex;
@@ -9,6 +11,7 @@ use crate::crypto::{self, SealingKey};
 use crate::error::{Error, Result};
 use crate::format::{BlobKind, PackedBlob, pack_header};
 use crate::id::Id;
+use crate::sha256::{self, Sha256};
 
 /// How large a pack is wished to be; the last blob may go beyond (restic's default).
 pub const PACK_BYTES_DEFAULT: u32 = 16 << 20;
@@ -26,6 +29,9 @@ pub struct OpenPack {
     bytes: Vec<u8>,
     blobs: Vec<PackedBlob>,
     header_bytes: usize,
+    /// The digest of the first `hashed` bytes.
+    digest: Sha256,
+    hashed: usize,
 }
 
 impl OpenPack {
@@ -51,18 +57,19 @@ impl OpenPack {
         );
     }
 
-    /// Its bytes without a header, and its blobs in order.
-    pub fn into_parts(self) -> (Vec<u8>, Vec<PackedBlob>) {
-        (self.bytes, self.blobs)
+    /// Takes its blobs, in order, out of a pack that gets no more of them.
+    pub fn take_blobs(&mut self) -> Vec<PackedBlob> {
+        std::mem::take(&mut self.blobs)
     }
-}
 
-/// Closes a pack: appends the sealed header to its bytes, and names it by its digest.
-pub fn seal(bytes: &mut Vec<u8>, blobs: &[PackedBlob], key: &SealingKey) -> Result<Id> {
-    let header = key.seal(&pack_header::encode(blobs))?;
-    bytes.extend_from_slice(&header);
-    bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
-    Ok(Id::of(bytes))
+    /// Closes it: appends the sealed header of its blobs, and names it by the digest of all.
+    pub fn seal(mut self, blobs: &[PackedBlob], key: &SealingKey) -> Result<(Id, Vec<u8>)> {
+        let header = key.seal(&pack_header::encode(blobs))?;
+        self.bytes.extend_from_slice(&header);
+        self.bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
+        self.digest.update(&self.bytes[self.hashed..]);
+        Ok((self.digest.finish(), self.bytes))
+    }
 }
 
 /// One sealed blob on its way into a pack.
@@ -112,7 +119,19 @@ impl Packer {
         pack.append(blob);
         let full =
             pack.bytes.len() >= self.pack_bytes || pack.header_bytes + 64 > pack_header::HEADER_BYTES_MAX;
-        Ok(if full { place.take() } else { None })
+        Ok(place.take_if(|_| full))
+    }
+
+    /// The names of `texts`, in their order. The digest of the pack that has most to catch up with goes on beside them.
+    pub fn ids_of(&self, texts: &[&[u8]]) -> Vec<Id> {
+        let lag = |pack: &Option<OpenPack>| pack.as_ref().map_or(0, |pack| pack.bytes.len() - pack.hashed);
+        // Who is at work on a pack is not waited for.
+        let mut lagging = self.data.iter().filter_map(Mutex::try_lock).max_by_key(|pack| lag(pack));
+        let Some(Some(OpenPack { bytes, digest, hashed, .. })) = lagging.as_deref_mut() else {
+            return sha256::ids_of(texts, None);
+        };
+        let late = &bytes[std::mem::replace(hashed, bytes.len())..];
+        sha256::ids_of(texts, Some((digest, late)))
     }
 
     /// Closes what is open: packs that fit into one are merged, so that a small
@@ -146,7 +165,7 @@ impl Packer {
 
     fn open_pack(&self) -> OpenPack {
         let bytes = self.spare.lock().pop().unwrap_or_default();
-        OpenPack { bytes, blobs: Vec::new(), header_bytes: 0 }
+        OpenPack { bytes, blobs: Vec::new(), header_bytes: 0, digest: Sha256::new(), hashed: 0 }
     }
 
     fn packs(&self, kind: BlobKind) -> &[Mutex<Option<OpenPack>>; OPEN_PACKS] {

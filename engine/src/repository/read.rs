@@ -3,12 +3,12 @@
 use bytes::Bytes;
 
 use crate::compress::{self, FrameReader};
+use crate::crypto::{OVERHEAD_BYTES, Unauthenticated};
 use crate::error::{Error, Result};
 use crate::format::{BlobKind, PackedBlob, Tree};
 use crate::id::Id;
 use crate::repository::Repository;
 use crate::repository::files::FileKind;
-use crate::repository::read_entries::STREAMED_BYTES_MIN;
 
 /// The largest blob that is believed: a tree of some two million entries.
 pub const BLOB_BYTES_MAX: u32 = 1 << 30;
@@ -28,7 +28,7 @@ impl Repository {
             BlobKind::Tree => self.read_from_tree_pack(place.pack, &place.blob)?,
             BlobKind::Data => self.read_range(place.pack, &place.blob)?,
         };
-        self.open_blob(place.pack, &place.blob, &mut sealed.to_vec(), out)
+        self.open_blob(place.pack, &place.blob, &sealed, out)
     }
 
     /// Reads and decodes a tree.
@@ -38,32 +38,44 @@ impl Repository {
         Tree::decode(&json).map_err(|error| Error::damaged(format!("tree {id}"), error.to_string()))
     }
 
-    /// Opens one blob's sealed bytes, in place, into `out`; checks length and digest.
-    pub fn open_blob(&self, pack: Id, blob: &PackedBlob, sealed: &mut [u8], out: &mut Vec<u8>) -> Result<()> {
-        if let Some(plain) = self.open_plain(pack, blob, sealed, out)? {
-            out.clear();
-            out.extend_from_slice(plain);
-        }
-        Ok(())
+    /// Opens one blob's sealed bytes into `out`; checks length and digest.
+    pub fn open_blob(&self, pack: Id, blob: &PackedBlob, sealed: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        self.open_unproven(pack, blob, sealed, &mut Vec::new(), |length| {
+            // Only what is longer than the last plaintext is zeroed: all of it is overwritten.
+            out.resize(length, 0);
+            out
+        })?;
+        if Id::of(out) == blob.id { Ok(()) } else { Err(damaged_blob(pack, blob, OTHER_CONTENT)) }
     }
 
-    /// Opens one blob's sealed bytes as [`Repository::open_blob`] does, without keeping the plaintext.
-    pub fn verify_blob(
+    /// Opens one blob's sealed bytes into the memory that `room` gives for its length, without looking whether its
+    /// digest is its name. `frame` is working memory. After an error the room holds nothing of use.
+    pub(super) fn open_unproven<'a>(
         &self,
         pack: Id,
         blob: &PackedBlob,
-        sealed: &mut [u8],
-        scratch: &mut Vec<u8>,
+        sealed: &[u8],
+        frame: &mut Vec<u8>,
+        room: impl FnOnce(usize) -> &'a mut [u8],
     ) -> Result<()> {
-        if blob.uncompressed_bytes < STREAMED_BYTES_MIN || !self.is_sound_stream(blob, sealed) {
-            // What is not sound is opened the other way, which says why.
-            self.open_plain(pack, blob, sealed, scratch)?;
+        let damaged = |why: &str| damaged_blob(pack, blob, why);
+        let key = self.files.key();
+        let forged = |error: Unauthenticated| damaged(&error.to_string());
+        let length = sealed.len().checked_sub(OVERHEAD_BYTES).ok_or_else(|| forged(Unauthenticated))?;
+        if blob.uncompressed_bytes == 0 {
+            return key.open_to(sealed, room(length)).map_err(forged);
         }
-        Ok(())
+        if blob.uncompressed_bytes > plaintext_bytes_max(blob.kind) {
+            return Err(damaged(&format!("it claims {} bytes", blob.uncompressed_bytes)));
+        }
+        frame.resize(length, 0);
+        key.open_to(sealed, frame).map_err(forged)?;
+        compress::decompress_exact(frame, blob.uncompressed_bytes as usize, room)
+            .ok_or_else(|| damaged("it does not decompress to its length"))
     }
 
     /// Whether a long blob is sound, found out without holding its plaintext.
-    fn is_sound_stream(&self, blob: &PackedBlob, sealed: &[u8]) -> bool {
+    pub(super) fn is_sound_stream(&self, blob: &PackedBlob, sealed: &[u8]) -> bool {
         if blob.uncompressed_bytes > plaintext_bytes_max(blob.kind) {
             return false;
         }
@@ -71,35 +83,6 @@ impl Repository {
         let length = u64::from(blob.uncompressed_bytes);
         let Ok(mut reader) = FrameReader::new(frame.into(), length) else { return false };
         std::io::copy(&mut reader, &mut std::io::sink()).is_ok() && reader.seen() == (blob.id, length)
-    }
-
-    /// The checked plaintext: within `sealed` where it is not compressed, else `None` and in `out`.
-    fn open_plain<'a>(
-        &self,
-        pack: Id,
-        blob: &PackedBlob,
-        sealed: &'a mut [u8],
-        out: &mut Vec<u8>,
-    ) -> Result<Option<&'a [u8]>> {
-        let damaged = |why: String| {
-            let name = format!("{} {} in pack {}", blob.kind.name(), blob.id, FileKind::Pack.path(pack));
-            Error::damaged(name, why)
-        };
-        let opened = self.files.key().open_in_place(sealed).map_err(|error| damaged(error.to_string()))?;
-        let plain = if blob.uncompressed_bytes == 0 {
-            Some(&*opened)
-        } else {
-            if blob.uncompressed_bytes > plaintext_bytes_max(blob.kind) {
-                return Err(damaged(format!("it claims {} bytes", blob.uncompressed_bytes)));
-            }
-            compress::decompress_exact(opened, blob.uncompressed_bytes as usize, out)
-                .ok_or_else(|| damaged("it does not decompress to its length".into()))?;
-            None
-        };
-        if Id::of(plain.unwrap_or(out)) != blob.id {
-            return Err(damaged("its content does not match its name".into()));
-        }
-        Ok(plain)
     }
 
     fn read_range(&self, pack: Id, blob: &PackedBlob) -> Result<Bytes> {
@@ -125,6 +108,14 @@ impl Repository {
             _ => self.read_range(pack, blob),
         }
     }
+}
+
+/// Why a blob that could be opened is damaged all the same.
+pub(super) const OTHER_CONTENT: &str = "its content does not match its name";
+
+pub(super) fn damaged_blob(pack: Id, blob: &PackedBlob, why: &str) -> Error {
+    let name = format!("{} {} in pack {}", blob.kind.name(), blob.id, FileKind::Pack.path(pack));
+    Error::damaged(name, why)
 }
 
 fn plaintext_bytes_max(kind: BlobKind) -> u32 {

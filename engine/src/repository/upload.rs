@@ -12,28 +12,27 @@ use crate::id::Id;
 use crate::repository::Repository;
 use crate::repository::files::FileKind;
 use crate::repository::lock::RepositoryLock;
-use crate::repository::packer::{self, OpenPack, Packer};
+use crate::repository::packer::{OpenPack, Packer};
 
 /// A pack that has left the packer and is not sent yet. Dropped, it counts as failed.
 #[must_use]
 pub struct Upload {
-    bytes: Vec<u8>,
+    pack: OpenPack,
     ticket: Ticket,
 }
 
 impl Upload {
     /// Takes a ticket for a pack. Call it while nobody can miss the pack: before `storing` is let go.
-    pub fn promise(repository: &Arc<Repository>, pack: OpenPack) -> Self {
-        let (bytes, blobs) = pack.into_parts();
-        let number = repository.uploads.promise();
-        Self { bytes, ticket: Ticket { repository: repository.clone(), number, blobs, ended: false } }
+    pub fn promise(repository: &Arc<Repository>, mut pack: OpenPack) -> Self {
+        let (number, blobs) = (repository.uploads.promise(), pack.take_blobs());
+        Self { pack, ticket: Ticket { repository: repository.clone(), number, blobs, ended: false } }
     }
 
     /// Seals the pack, waits for room, and sends it on a thread of its own.
     pub fn begin(self, lock: Option<Arc<RepositoryLock>>) -> Result<()> {
-        let Self { mut bytes, ticket } = self;
+        let Self { pack, ticket } = self;
         let repository = &ticket.repository;
-        let id = packer::seal(&mut bytes, &ticket.blobs, repository.files.key())?;
+        let (id, bytes) = pack.seal(&ticket.blobs, repository.files.key())?;
         repository.uploads.wait_for_room(ticket.number);
         let body = Bytes::from_owner(PackBuffer { bytes, packer: repository.packer.clone() });
         std::thread::Builder::new()

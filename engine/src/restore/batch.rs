@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result, plain_reason};
 use crate::report::Counters;
+use crate::repository::BlobOpener;
 use crate::restore::metadata::Entry;
 use crate::restore::plan::{Batch, Found};
 use crate::restore::walk::LeftFolder;
@@ -19,7 +20,9 @@ const SMALL_ITEMS: usize = 32;
 /// A thread's working memory.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// A blob's plaintext, or what a file holds in its place.
+    /// For blobs of packs.
+    pub(super) opener: BlobOpener,
+    /// What a file holds in a blob's place.
     pub(super) bytes: Vec<u8>,
 }
 
