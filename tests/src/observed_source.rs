@@ -15,6 +15,7 @@ use keepwell_actors::runner::MakeNamedSource;
 use keepwell_engine::clock::SystemClock;
 use keepwell_engine::control::Control;
 use keepwell_engine::error::Result;
+use keepwell_engine::format::Node;
 use keepwell_engine::source::files::{FilesOptions, FilesSource};
 use keepwell_engine::source::{Entry, EntryContent, FileContent, Folder, Problems, Source, Totals};
 use parking_lot::{Condvar, Mutex};
@@ -232,6 +233,10 @@ impl FileContent for ObservedFile {
         let mut files = self.watch.observer.shared.files.lock();
         files.entry(self.path.clone()).or_default().opened += 1;
         Ok(Box::new(ObservedReader { inner, path: self.path.clone(), watch: self.watch.clone() }))
+    }
+
+    fn complete(&self, node: &mut Node, problems: &dyn Problems) {
+        self.inner.complete(node, problems);
     }
 
     fn is_stream(&self) -> bool {

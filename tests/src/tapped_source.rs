@@ -9,6 +9,7 @@ use std::sync::Arc;
 use keepwell_engine::control::Control;
 use keepwell_engine::error::Result;
 use keepwell_engine::firebird::FirebirdAccess;
+use keepwell_engine::format::Node;
 use keepwell_engine::job::Job;
 use keepwell_engine::source::firebird::FirebirdSource;
 use keepwell_engine::source::{Entry, EntryContent, FileContent, Folder, Problems, Source, Totals};
@@ -80,6 +81,9 @@ struct TappedFile {
 impl FileContent for TappedFile {
     fn open(&self) -> Result<Box<dyn Read + Send>> {
         Ok(Box::new(TappedReader { inner: self.inner.open()?, left: Some(MIDDLE), act: self.act.clone() }))
+    }
+    fn complete(&self, node: &mut Node, problems: &dyn Problems) {
+        self.inner.complete(node, problems);
     }
     fn is_stream(&self) -> bool {
         true

@@ -107,6 +107,9 @@ struct ChangingFile {
 }
 
 impl FileContent for ChangingFile {
+    fn complete(&self, node: &mut Node, problems: &dyn Problems) {
+        self.file.complete(node, problems);
+    }
     fn open(&self) -> Result<Box<dyn Read + Send>> {
         let reader = self.file.open()?;
         Ok(match &self.event {

@@ -156,10 +156,17 @@ impl<'a> Worker<'a> {
                     && previous::is_stored(before, self.archiver.session.repository())
                 {
                     node.content = before.content.clone();
+                    // Whoever sets an attribute changes the ctime.
+                    if self.archiver.options.change_detection.ignore_ctime || !before.error.is_empty() {
+                        content.complete(&mut node, &self.archiver.problems);
+                    } else {
+                        node.extended_attributes = before.extended_attributes.clone();
+                    }
                     self.count_file(&node, true, true);
                     Counters::add(&self.archiver.counters.bytes_done, node.size);
                     return self.fill(&slot, Some(&node));
                 }
+                content.complete(&mut node, &self.archiver.problems);
                 let work = FileWork { node, content, slot, had_previous: before.is_some() };
                 if work.content.is_stream() || work.node.size > LARGE_FILE_BYTES {
                     return self.open_large(work);

@@ -48,6 +48,11 @@ pub trait FileContent: Send {
     fn is_stream(&self) -> bool {
         false
     }
+
+    /// Completes the file's node with what costs a look of its own: extended attributes. Called before a file that is new
+    /// or has changed is opened; one whose time of change is what it was has the attributes that it had.
+    /// What cannot be read is told to `problems` and left out.
+    fn complete(&self, _node: &mut Node, _problems: &dyn Problems) {}
 }
 
 /// A folder that can be listed.

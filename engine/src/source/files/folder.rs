@@ -235,20 +235,37 @@ fn read_node(
     if node.kind == NodeKind::Symlink {
         node.link_target = handle.link_target(name).map_err(told).ok()?;
     }
-    fill_attributes(&mut node, handle, name, &mut |attribute, error| match attribute {
-        // Folders above the backed up ones need not let us look.
-        None if on_the_way && error.kind() == io::ErrorKind::PermissionDenied => {}
-        None if error.kind() == io::ErrorKind::NotFound => {}
-        None => problems.unreadable(&path(), &format!("its extended attributes: {}", plain_reason(&error))),
-        Some(attribute) => {
-            let attribute = String::from_utf8_lossy(attribute);
-            problems.unreadable(
-                &path(),
-                &format!("its extended attribute {attribute}: {}", plain_reason(&error)),
-            );
-        }
-    });
+    // A file's are read once it is known that it has changed.
+    if node.kind != NodeKind::File {
+        read_attributes(&mut node, handle, name, on_the_way, problems, path);
+    }
     Some(node)
+}
+
+fn read_attributes(
+    node: &mut Node,
+    handle: &FolderHandle,
+    name: &[u8],
+    on_the_way: bool,
+    problems: &dyn Problems,
+    path: &dyn Fn() -> String,
+) {
+    let mut is_whole = true;
+    fill_attributes(node, handle, name, &mut |attribute, error| {
+        let what = match attribute {
+            // Folders above the backed up ones need not let us look.
+            None if on_the_way && error.kind() == io::ErrorKind::PermissionDenied => return,
+            None if error.kind() == io::ErrorKind::NotFound => return,
+            None => "its extended attributes".to_owned(),
+            Some(attribute) => format!("its extended attribute {}", String::from_utf8_lossy(attribute)),
+        };
+        problems.unreadable(&path(), &format!("{what}: {}", plain_reason(&error)));
+        is_whole = false;
+    });
+    if !is_whole && node.kind == NodeKind::File {
+        // The next backup looks again, though the file be unchanged.
+        node.error = "its extended attributes could not all be read".into();
+    }
 }
 
 impl OpenFolder {
@@ -283,6 +300,22 @@ impl FileContent for ListedFile {
             let _ = rustix::fs::fadvise(&file, 0, None, Advice::Sequential);
         }
         Ok(Box::new(file))
+    }
+
+    fn complete(&self, node: &mut Node, problems: &dyn Problems) {
+        let path = || lossy(&join(&self.folder_path, &self.name));
+        let mut read = |handle: &FolderHandle| {
+            read_attributes(node, handle, &self.name, false, problems, &path);
+        };
+        match &self.folder {
+            Some(folder) => read(&folder.handle),
+            // A folder that cannot be opened any more is told of when the file is.
+            None => {
+                if let Ok(folder) = FolderHandle::open(&self.folder_path, Purpose::Reach) {
+                    read(&folder);
+                }
+            }
+        }
     }
 }
 
