@@ -6,14 +6,14 @@ use crate::format::pack_header::{BlobKind, PackedBlob};
 use crate::id::Id;
 
 /// One index file (restic: doc/design.rst, "Indexing").
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IndexFile {
     /// Packs in no particular order.
     pub packs: Vec<IndexedPack>,
 }
 
 /// One pack and its blobs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexedPack {
     /// Digest of the whole pack.
     pub id: Id,

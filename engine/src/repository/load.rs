@@ -11,9 +11,17 @@ use crate::id::Id;
 use crate::repository::Repository;
 use crate::repository::files::FileKind;
 use crate::repository::index::Index;
+use crate::repository::index_records::IndexRecords;
 
 /// Index files read at once; each may take some tens of MiB while it is parsed.
 const READERS_MAX: usize = 8;
+/// Index files whose content waits at once to be inserted: so many that they are this long as they are stored,
+/// which is about what they take in memory: 170,000 blobs.
+const BATCH_BYTES: u64 = 8 << 20;
+/// An id does not compress: with more blobs to the byte there is something wrong.
+const BLOB_STORED_BYTES_MIN: u64 = 32;
+/// With fewer blobs to insert, a further thread costs more than it saves.
+const BLOBS_A_THREAD_MIN: usize = 10_000;
 
 impl Repository {
     /// Brings the index up to date with the repository. What other processes
@@ -25,17 +33,20 @@ impl Repository {
         // meanwhile must not seem to have been removed. Nobody waits out a pause while
         // holding it: everybody else who works on this repository stands behind it.
         let mut loaded = self.index_files.lock();
-        let listed = self.files.ids(FileKind::Index)?;
-        if loaded.iter().any(|id| listed.binary_search(id).is_err()) {
+        let mut listed = Vec::new();
+        self.files.list(FileKind::Index, |file| listed.push((file.id, file.size_bytes)))?;
+        listed.sort_unstable();
+        let is_listed = |id: &Id| listed.binary_search_by_key(id, |(listed, _)| *listed).is_ok();
+        if !loaded.iter().all(is_listed) {
             // Somebody held the lock exclusively since: what we know may be gone.
             *self.index.write() = Index::default();
             loaded.clear();
         }
-        let missing: Vec<Id> = listed.iter().copied().filter(|id| !loaded.contains(id)).collect();
+        let missing: Vec<_> = listed.iter().copied().filter(|(id, _)| !loaded.contains(id)).collect();
         self.load_files(&missing, control)?;
-        loaded.extend(missing);
+        loaded.extend(missing.iter().map(|(id, _)| id));
         if let Some(cache) = &self.index_cache {
-            cache.keep_only(|id| listed.binary_search(&id).is_ok());
+            cache.keep_only(|id| is_listed(&id));
         }
         Ok(())
     }
@@ -72,11 +83,36 @@ impl Repository {
         Ok(())
     }
 
-    fn load_files(&self, ids: &[Id], control: &Control) -> Result<()> {
+    /// Loads files that are given with their stored sizes.
+    fn load_files(&self, files: &[(Id, u64)], control: &Control) -> Result<()> {
+        let mut left_bytes = stored_bytes(files);
+        for (number, batch) in batches(files).into_iter().enumerate() {
+            let ids: Vec<Id> = batch.iter().map(|(id, _)| *id).collect();
+            let blobs = self.load_batch(&ids, control)?;
+            let batch_bytes = stored_bytes(batch);
+            left_bytes -= batch_bytes;
+            if number == 0 {
+                // The tables hardly have to grow from here on.
+                self.index.write().reserve(blobs_in(left_bytes, blobs, batch_bytes));
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads these, and returns how many blobs they name.
+    fn load_batch(&self, ids: &[Id], control: &Control) -> Result<usize> {
+        let read = Mutex::new(Vec::with_capacity(ids.len()));
         for_each_in_parallel(ids, parsers(), &|| control.ensure_not_cancelled(), &|id| {
-            self.insert_into_index(&self.read_index_file(id)?);
+            let records = self.read_index_file(id)?;
+            read.lock().push(records);
             Ok(())
-        })
+        })?;
+        let mut files = read.into_inner();
+        // Whatever was read first: of a blob in several packs the same one is always found.
+        files.sort_unstable_by_key(IndexRecords::name);
+        let blobs: usize = files.iter().map(IndexRecords::blob_count).sum();
+        self.index.write().insert_files(&files, parsers().min(blobs / BLOBS_A_THREAD_MIN));
+        Ok(blobs)
     }
 
     fn insert_into_index(&self, file: &IndexFile) {
@@ -88,15 +124,15 @@ impl Repository {
     }
 
     /// Reads one index file, from the cache if it is there.
-    fn read_index_file(&self, id: Id) -> Result<IndexFile> {
-        if let Some(file) = self.index_cache.as_ref().and_then(|cache| cache.read(id)) {
-            return Ok(file);
+    fn read_index_file(&self, id: Id) -> Result<IndexRecords> {
+        if let Some(records) = self.index_cache.as_ref().and_then(|cache| cache.read(id)) {
+            return Ok(records);
         }
-        let file = self.read_stored_index_file(id)?;
+        let records = IndexRecords::of(id, &self.read_stored_index_file(id)?);
         if let Some(cache) = &self.index_cache {
-            cache.write(id, &file);
+            cache.write(&records);
         }
-        Ok(file)
+        Ok(records)
     }
 
     fn read_stored_index_file(&self, id: Id) -> Result<IndexFile> {
@@ -104,6 +140,33 @@ impl Repository {
         IndexFile::from_json(&json)
             .map_err(|error| Error::damaged(FileKind::Index.path(id), error.to_string()))
     }
+}
+
+/// Parts files with their sizes into batches of [`BATCH_BYTES`]; a longer file is a batch of its own.
+fn batches(files: &[(Id, u64)]) -> Vec<&[(Id, u64)]> {
+    let mut batches = Vec::new();
+    let (mut start, mut room) = (0, BATCH_BYTES);
+    for (position, &(_, size_bytes)) in files.iter().enumerate() {
+        if size_bytes > room && position > start {
+            batches.push(&files[start..position]);
+            (start, room) = (position, BATCH_BYTES);
+        }
+        room = room.saturating_sub(size_bytes);
+    }
+    if start < files.len() {
+        batches.push(&files[start..]);
+    }
+    batches
+}
+
+fn stored_bytes(files: &[(Id, u64)]) -> u64 {
+    files.iter().fold(0, |sum, (_, size_bytes)| sum.saturating_add(*size_bytes))
+}
+
+/// How many blobs index files of `bytes` name, if others of `known_bytes` name `known`.
+fn blobs_in(bytes: u64, known: usize, known_bytes: u64) -> usize {
+    let alike = known as u128 * u128::from(bytes) / u128::from(known_bytes.max(1));
+    alike.min(u128::from(bytes / BLOB_STORED_BYTES_MIN)) as usize
 }
 
 /// Parsing an index takes a core.
@@ -136,4 +199,43 @@ pub(crate) fn for_each_in_parallel(
             thread.join().unwrap_or_else(|_| Err(Error::Crashed("while reading many files".into())))
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_in_one_batch_and_no_batch_of_several_is_too_long() {
+        let (one, half) = (BATCH_BYTES, BATCH_BYTES / 2);
+        let cases: [(&[u64], &[usize]); 6] = [
+            (&[], &[]),
+            (&[0, 0], &[2]),
+            (&[half, half, 0, 1], &[3, 1]),
+            (&[half + 1, half, half], &[1, 2]),
+            (&[3 * one, 1, one, u64::MAX], &[1, 1, 1, 1]),
+            (&[1, 3 * one, 1, 1], &[1, 1, 2]),
+        ];
+        for (sizes, expected) in cases {
+            let files: Vec<_> = sizes.iter().zip(0..).map(|(&size, n)| (Id([n; 32]), size)).collect();
+            let batches = batches(&files);
+            assert_eq!(batches.iter().map(|batch| batch.len()).collect::<Vec<_>>(), expected, "{sizes:?}");
+            assert_eq!(batches.concat(), files, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_reckoned_to_be_like_what_is_known_within_reason() {
+        let cases = [
+            ((0, 100, 4800), 0),
+            ((48_000, 100, 4800), 1000),
+            ((160_000, 100, 16_000), 1000),
+            ((48_000, 0, 4800), 0),
+            ((48_000, 100_000, 4800), 1500),
+            ((48_000, 100, 0), 1500),
+        ];
+        for ((bytes, known, known_bytes), expected) in cases {
+            assert_eq!(blobs_in(bytes, known, known_bytes), expected, "{bytes} {known} {known_bytes}");
+        }
+    }
 }

@@ -10,6 +10,8 @@ mod files;
 mod identity;
 mod index;
 mod index_cache;
+mod index_part;
+mod index_records;
 mod keys;
 mod load;
 mod lock;
@@ -59,6 +61,7 @@ use crate::id::Id;
 use crate::store::{Location, Store, StoreSettings};
 use at_work::AtWork;
 use index_cache::IndexCache;
+use index_records::IndexRecords;
 use packer::Packer;
 use pending_index::PendingIndex;
 use tree_packs::TreePacks;
@@ -368,7 +371,7 @@ impl Repository {
     fn note_index_written(&self, id: Id, content: &IndexFile) {
         self.index_files.lock().insert(id);
         if let Some(cache) = &self.index_cache {
-            cache.write(id, content);
+            cache.write(&IndexRecords::of(id, content));
         }
     }
 }
