@@ -15,9 +15,9 @@ use crate::repository::index_records::IndexRecords;
 
 /// Index files read at once; each may take some tens of MiB while it is parsed.
 const READERS_MAX: usize = 8;
-/// Index files whose content waits at once to be inserted: so many that they are this long as they are stored,
-/// which is about what they take in memory: 170,000 blobs.
-const BATCH_BYTES: u64 = 8 << 20;
+/// Index files whose content waits at once to be inserted, for each reader: so many that they are this long as they
+/// are stored, which is about what they take in memory. Two of the usual length, so that no reader waits long.
+const BATCH_BYTES_A_READER: u64 = 6 << 20;
 /// An id does not compress: with more blobs to the byte there is something wrong.
 const BLOB_STORED_BYTES_MIN: u64 = 32;
 /// With fewer blobs to insert, a further thread costs more than it saves.
@@ -86,7 +86,8 @@ impl Repository {
     /// Loads files that are given with their stored sizes.
     fn load_files(&self, files: &[(Id, u64)], control: &Control) -> Result<()> {
         let mut left_bytes = stored_bytes(files);
-        for (number, batch) in batches(files).into_iter().enumerate() {
+        let batch_bytes_max = BATCH_BYTES_A_READER * parsers() as u64;
+        for (number, batch) in batches(files, batch_bytes_max).into_iter().enumerate() {
             let ids: Vec<Id> = batch.iter().map(|(id, _)| *id).collect();
             let blobs = self.load_batch(&ids, control)?;
             let batch_bytes = stored_bytes(batch);
@@ -142,14 +143,14 @@ impl Repository {
     }
 }
 
-/// Parts files with their sizes into batches of [`BATCH_BYTES`]; a longer file is a batch of its own.
-fn batches(files: &[(Id, u64)]) -> Vec<&[(Id, u64)]> {
+/// Parts files with their sizes into batches of at most `bytes_max`; a longer file is a batch of its own.
+fn batches(files: &[(Id, u64)], bytes_max: u64) -> Vec<&[(Id, u64)]> {
     let mut batches = Vec::new();
-    let (mut start, mut room) = (0, BATCH_BYTES);
+    let (mut start, mut room) = (0, bytes_max);
     for (position, &(_, size_bytes)) in files.iter().enumerate() {
         if size_bytes > room && position > start {
             batches.push(&files[start..position]);
-            (start, room) = (position, BATCH_BYTES);
+            (start, room) = (position, bytes_max);
         }
         room = room.saturating_sub(size_bytes);
     }
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn every_file_is_in_one_batch_and_no_batch_of_several_is_too_long() {
-        let (one, half) = (BATCH_BYTES, BATCH_BYTES / 2);
+        let (one, half) = (1000, 500);
         let cases: [(&[u64], &[usize]); 6] = [
             (&[], &[]),
             (&[0, 0], &[2]),
@@ -218,7 +219,7 @@ mod tests {
         ];
         for (sizes, expected) in cases {
             let files: Vec<_> = sizes.iter().zip(0..).map(|(&size, n)| (Id([n; 32]), size)).collect();
-            let batches = batches(&files);
+            let batches = batches(&files, one);
             assert_eq!(batches.iter().map(|batch| batch.len()).collect::<Vec<_>>(), expected, "{sizes:?}");
             assert_eq!(batches.concat(), files, "{sizes:?}");
         }
