@@ -123,7 +123,7 @@ fn daemon_that_says(
     commands: impl Fn(&str) -> Answer + Send + Sync + 'static,
 ) -> HttpServer {
     let heard = AtomicUsize::new(0);
-    HttpServer::start(move |request: &Request| match request.path.strip_prefix("api/v1/commands/") {
+    HttpServer::start(move |request: Request| match request.path.strip_prefix("api/v1/commands/") {
         Some(name) => commands(name),
         None => {
             let number = heard.fetch_add(1, Ordering::SeqCst);

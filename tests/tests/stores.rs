@@ -17,6 +17,7 @@ use keepwell_tests::programs::{Program, keepwell, restics, say, transcript};
 use keepwell_tests::servers::azurite::Azurite;
 use keepwell_tests::servers::google::Google;
 use keepwell_tests::servers::moto::Moto;
+use keepwell_tests::servers::plain_s3::PlainS3;
 use keepwell_tests::servers::rclone::Rclone;
 use keepwell_tests::servers::seaweedfs::SeaweedFs;
 use keepwell_tests::servers::webdav::StrictWebDav;
@@ -110,6 +111,11 @@ fn seaweedfs_conforms() {
 #[test]
 fn moto_conforms() {
     server_conforms(Moto::start());
+}
+
+#[test]
+fn plain_s3_conforms() {
+    server_conforms(Some(PlainS3::start()));
 }
 
 #[test]

@@ -12,8 +12,8 @@ use super::fault::{Fault, Side};
 use super::link::Pace;
 use super::message::{Body, Head};
 
-/// Small enough that counts and paces are even, large enough for some hundred MiB a second.
-const PIECE_BYTES: usize = 16 << 10;
+/// Heads and small replies are read through this.
+const BUFFER_BYTES: usize = 16 << 10;
 /// A client that waits longer for what never comes is let go, so that no test hangs for good.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 /// Between two bytes of a trickle.
@@ -58,7 +58,7 @@ pub(super) fn serve(client: &TcpStream, shared: &Shared) {
 /// Ends when the client closes its connection between two requests.
 fn exchange_all(client: &TcpStream, shared: &Shared) -> Result<(), Break> {
     let _ = client.set_nodelay(true);
-    let mut from_client = BufReader::with_capacity(PIECE_BYTES, client.try_clone()?);
+    let mut from_client = BufReader::with_capacity(BUFFER_BYTES, client.try_clone()?);
     let (up, down) = (Pace::new(shared.link), Pace::new(shared.link));
     let mut ways = [(Side::Request, up), (Side::Reply, down)].map(|(side, pace)| Way {
         shared,
@@ -109,7 +109,7 @@ fn exchange(
         Err(Break::Closed) if !is_cut => false,
         Err(end) => return Err(end),
     };
-    let mut from_server = BufReader::with_capacity(PIECE_BYTES, &server);
+    let mut from_server = BufReader::with_capacity(BUFFER_BYTES, &server);
     let reply = loop {
         let head = Head::read(&mut from_server)?.ok_or(Break::Closed)?;
         // What is only a sign to go on is followed by the reply.
@@ -190,7 +190,7 @@ impl Way<'_> {
         bytes: u64,
     ) -> Result<(), Break> {
         let mut left = bytes;
-        let mut piece = vec![0; PIECE_BYTES];
+        let mut piece = vec![0; self.shared.link.piece_bytes()];
         while left > 0 {
             let wanted = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             let length = from.read(&mut piece[..wanted])?;

@@ -22,7 +22,7 @@ impl Google {
     /// Starts it.
     pub fn start() -> Self {
         let bucket = Mutex::new(Bucket::default());
-        Self { server: HttpServer::start(move |request| respond(request, &mut bucket.lock())) }
+        Self { server: HttpServer::start(move |request| respond(&request, &mut bucket.lock())) }
     }
 }
 

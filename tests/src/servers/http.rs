@@ -56,7 +56,7 @@ pub struct HttpServer {
 
 impl HttpServer {
     /// Starts it. `respond` is called by several threads at once.
-    pub fn start(respond: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+    pub fn start(respond: impl Fn(Request) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let is_over = Arc::new(AtomicBool::new(false));
@@ -87,17 +87,18 @@ impl Drop for HttpServer {
     }
 }
 
-fn serve(mut connection: TcpStream, respond: &dyn Fn(&Request) -> Answer) {
+fn serve(mut connection: TcpStream, respond: &dyn Fn(Request) -> Answer) {
     let _ = connection.set_nodelay(true);
     let Ok(reading) = connection.try_clone() else { return };
     let mut reader = BufReader::new(reading);
     // What breaks off is its client's affair.
     while let Ok(Some(request)) = read_request(&mut reader) {
-        let answer = respond(&request);
+        let is_head = request.method == "HEAD";
+        let answer = respond(request);
         let length = answer.body.len();
         let head =
             format!("HTTP/1.1 {}\r\nContent-Length: {length}\r\n{}\r\n", answer.status, answer.headers);
-        let body = if request.method == "HEAD" { &[][..] } else { &answer.body };
+        let body = if is_head { &[][..] } else { &answer.body };
         if connection.write_all(&[head.as_bytes(), body].concat()).is_err() {
             return;
         }

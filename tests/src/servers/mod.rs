@@ -1,5 +1,5 @@
 //! The servers that remote stores, and a broker, are tried on: programs of other projects, each started on a free loopback
-//! port for one test and gone with it, and two of our own where none is strict enough or none exists.
+//! port for one test and gone with it, and some of our own where none is strict enough, quick enough, or none exists.
 //!
 //! A server answers by the time it is returned. It ends with its value, also if the test panics, and with
 //! the test's process, however that ends. The program's place comes from the variables that `tests/run` sets; one
@@ -10,6 +10,7 @@ pub mod google;
 pub mod http;
 pub mod moto;
 pub mod nats;
+pub mod plain_s3;
 pub mod ports;
 pub mod process;
 pub mod rclone;

@@ -21,7 +21,7 @@ impl StrictWebDav {
     /// Starts it.
     pub fn start() -> Self {
         let entries = Mutex::new(Entries::from([(String::new(), None)]));
-        Self { server: HttpServer::start(move |request| respond(request, &mut entries.lock())) }
+        Self { server: HttpServer::start(move |request| respond(&request, &mut entries.lock())) }
     }
 }
 
