@@ -1,10 +1,13 @@
 //! Snapshots: all of them, and the one that a person means.
 
+use parking_lot::Mutex;
+
 use crate::error::{Error, Result};
 use crate::format::Snapshot;
 use crate::id::Id;
 use crate::repository::Repository;
 use crate::repository::files::FileKind;
+use crate::repository::load::for_each_in_parallel;
 
 /// Which snapshots are meant; empty lists mean any.
 #[derive(Clone, Debug, Default)]
@@ -42,17 +45,24 @@ impl Repository {
         choice: &SnapshotChoice,
         unreadable: &mut dyn FnMut(Id, Error),
     ) -> Result<Vec<(Id, Snapshot)>> {
-        let mut snapshots = Vec::new();
-        for id in self.files.ids(FileKind::Snapshot)? {
+        let ids = self.files.ids(FileKind::Snapshot)?;
+        let (chosen, damaged) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        // A far store takes its time for each.
+        let readers_max = self.files.store().connections();
+        for_each_in_parallel(&ids, readers_max, &|| Ok(()), &|id| {
             match self.read_snapshot(id) {
-                Ok(snapshot) if choice.contains(&snapshot) => snapshots.push((id, snapshot)),
+                Ok(snapshot) if choice.contains(&snapshot) => chosen.lock().push((id, snapshot)),
                 Ok(_) => {}
                 // Removed since it was listed.
                 Err(error) if error.is_not_found() => {}
-                Err(error @ Error::Damaged { .. }) => unreadable(id, error),
+                Err(error @ Error::Damaged { .. }) => damaged.lock().push((id, error)),
                 Err(error) => return Err(error),
             }
-        }
+            Ok(())
+        })?;
+        let (mut snapshots, mut damaged) = (chosen.into_inner(), damaged.into_inner());
+        damaged.sort_by_key(|(id, _)| *id);
+        damaged.into_iter().for_each(|(id, error)| unreadable(id, error));
         snapshots
             .sort_by_cached_key(|(id, snapshot)| (snapshot.time.seconds, snapshot.time.nanoseconds, *id));
         Ok(snapshots)

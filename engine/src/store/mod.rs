@@ -105,6 +105,7 @@ impl Store {
     ) -> Result<Self> {
         let folder = location.as_folder().map(Path::to_path_buf);
         let connections = settings.connections_for(folder.is_some());
+        let uploads_at_once = settings.uploads_at_once(connections);
         let is_here = matches!(location.place(), Place::Folder(_) | Place::Memory { .. });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(if is_here { 1 } else { 2 })
@@ -122,7 +123,8 @@ impl Store {
                 is_webdav: matches!(location.place(), Place::WebDav { .. }),
                 is_memory: matches!(location.place(), Place::Memory { .. }),
                 connections,
-                uploads_at_once: settings.uploads_at_once(connections),
+                // One more than are sent at once is signed, and ready when one of those ends.
+                uploads_at_once: uploads_at_once.saturating_add(usize::from(is_paced_below)),
                 traffic,
                 is_paced_below,
                 runtime: Some(runtime),
@@ -154,7 +156,8 @@ impl Store {
         self.shared.connections
     }
 
-    /// The same for calls that write much: fewer, if a limit leaves each of them little.
+    /// The same for calls that write much: fewer, if a limit leaves each of them little. One of them may wait for
+    /// another one to end.
     pub fn uploads_at_once(&self) -> usize {
         self.shared.uploads_at_once
     }

@@ -14,6 +14,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{ClientConfigKey, ClientOptions, HeaderMap, HeaderValue, ObjectStore, RetryConfig};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
 
 use super::http::{Connector, RetryLimits, SIGNATURE_LIFE, TransferLimit, system_randomness};
 use super::location::{Location, Login, Place};
@@ -222,6 +223,10 @@ fn options_of<'a>(settings: &'a StoreSettings, provider: &str) -> impl Iterator<
     own.into_iter().chain(all().filter(move |(name, _)| is_anyones(name)))
 }
 
+fn uploads_at_once(settings: &StoreSettings) -> usize {
+    settings.uploads_at_once(settings.connections_for(false))
+}
+
 /// Requests as `settings` want them.
 pub(super) fn connector(settings: &StoreSettings, traffic: &Arc<Traffic>) -> Connector {
     Connector {
@@ -234,6 +239,7 @@ pub(super) fn connector(settings: &StoreSettings, traffic: &Arc<Traffic>) -> Con
         randomness: Arc::new(system_randomness),
         authorities: Vec::new(),
         traffic: Arc::clone(traffic),
+        uploads: Arc::new(Semaphore::new(uploads_at_once(settings).min(Semaphore::MAX_PERMITS))),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService};
 use object_store::{ClientConfigKey, ClientOptions};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::TransferLimit;
@@ -28,6 +29,9 @@ pub(in crate::store) const SIGNATURE_LIFE: Duration = Duration::from_secs(5 * 60
 /// wrong, or this machine has no network, and a person waits for a word.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// A body that is larger is an upload: packs are, and locks, snapshots and most index files are not.
+const LARGE_BODY_BYTES_MIN: usize = 1 << 20;
+
 /// Gives a number from 0 to 1.
 pub(in crate::store) type Randomness = Arc<dyn Fn() -> f64 + Send + Sync>;
 
@@ -41,6 +45,8 @@ pub(in crate::store) struct Connector {
     /// Authorities that are trusted beside the machine's own.
     pub(in crate::store) authorities: Vec<reqwest::Certificate>,
     pub(in crate::store) traffic: Arc<Traffic>,
+    /// How many requests that carry much are under way at once. Others wait, signed already.
+    pub(in crate::store) uploads: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Connector {
@@ -78,6 +84,15 @@ struct Service {
 }
 
 impl Service {
+    /// Waits until a body that is large may be sent, in the order of coming.
+    async fn room(&self, request: &Request) -> Option<SemaphorePermit<'_>> {
+        if request.body.content_length() <= LARGE_BODY_BYTES_MIN {
+            return None;
+        }
+        // It is never closed.
+        self.connector.uploads.acquire().await.ok()
+    }
+
     /// How long a failed request is tried again.
     fn retry_limits(&self, tried: &Tried) -> RetryLimits {
         match tried {
@@ -108,10 +123,12 @@ impl HttpService for Service {
         let passage = Passage::new(&self.connector.traffic, call.is_urgent);
         loop {
             passage.pass_gate().await;
+            let room = self.room(&request).await;
             if made.is_stale(self.connector.signature_life) {
                 return Err(Fault::Stale.into_http());
             }
             let (tried, took) = attempt(&self.client, &request, &attempt_limits, &passage).await;
+            drop(room);
             let (may_pass, asked) = match &tried {
                 Tried::Accepted(_) => (false, None),
                 Tried::Refused(answer, _) => (answer.may_pass(), answer.retry_after),
