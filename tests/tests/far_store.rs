@@ -170,3 +170,12 @@ fn snapshots_are_read_several_at_a_time() {
     let between = read[SNAPSHOTS - 1].at - read[0].at;
     assert!(between < DELAY, "{between:?}");
 }
+
+#[test]
+fn a_backups_lock_is_looked_at_again_before_there_is_anything_to_write() {
+    let scene = Arc::new(Scene::new());
+    let (before, waiting) = (scene.proxy.traffic().requests().len(), Arc::clone(&scene));
+    let looks = move |scene: &Scene| scene.requests(before, "prefix=far%2Flocks").len();
+    scene.back_up(move || wait_for("another look", || (looks(&waiting) >= 2).then_some(())));
+    assert_eq!(looks(&scene), 2, "once is enough");
+}

@@ -149,7 +149,12 @@ pub fn back_up(
     };
     let outcome = with_ticks(tick, || {
         let mut backup = Backup { session, source, options, control, compute, counters: &counters, sink };
-        backup.run(started)
+        std::thread::scope(|scope| {
+            // Where listings lag, a lock is looked at again after a while, and the first pack waits for that. Begun
+            // now, it is over by then. What it finds is found again by whoever writes first.
+            scope.spawn(|| session.ensure_writable());
+            backup.run(started)
+        })
     });
     if outcome.is_err() && !matches!(outcome, Err(Error::LockLost { .. })) {
         if !source_cancelled.swap(true, Ordering::Relaxed) {
