@@ -12,6 +12,7 @@ mod large_file;
 mod open_tree;
 mod previous;
 mod queue;
+mod small_files;
 mod tally;
 mod tree_text;
 mod worker;

@@ -10,9 +10,10 @@ use crate::archive::large_file::{Finished, LargeFile};
 use crate::archive::open_tree::{OpenTree, ParentSlot, Slot};
 use crate::archive::previous::{self, Previous};
 use crate::archive::queue::{FileWork, FolderWork, Work};
+use crate::archive::small_files::Batch;
 use crate::archive::tree_text::TreeText;
 use crate::buffer::Buffer;
-use crate::chunker::{CHUNK_SIZE_BYTES_MIN, Cutter};
+use crate::chunker::Cutter;
 use crate::error::{Error, Result, plain_reason};
 use crate::format::{BlobKind, Node, TreeEntries};
 use crate::id::Id;
@@ -22,17 +23,12 @@ use crate::source::{Entry, EntryContent, Problems};
 
 /// Files beyond this are shared by the workers, chunk by chunk.
 const LARGE_FILE_BYTES: u64 = 8 << 20;
-/// Small files are handed out in batches of at most so many …
-const BATCH_FILES: usize = 32;
-/// … or so many bytes.
-const BATCH_BYTES: u64 = 1 << 20;
-
 /// A worker's memory.
 pub(super) struct Worker<'a> {
-    archiver: &'a Archiver<'a>,
+    pub(super) archiver: &'a Archiver<'a>,
     buffer: Buffer,
     /// Small files, one after the other.
-    small_files: Buffer,
+    pub(super) small_files: Buffer,
     sealed: Vec<u8>,
     cutter: Cutter,
 }
@@ -189,40 +185,14 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Files of one chunk are read one after the other and stored together, the others each by itself.
-    fn store_files(&mut self, batch: Vec<FileWork>) -> Result<()> {
-        let mut small = std::mem::take(&mut self.small_files);
-        small.clear();
-        let mut read = Vec::with_capacity(batch.len());
-        for file in batch {
-            self.archiver.control.checkpoint()?;
-            if self.archiver.queue.has_failed() {
-                return Ok(());
-            }
-            let start = small.filled().len();
-            match read_small(&file, &mut small) {
-                Ok(true) => read.push((file, start..small.filled().len())),
-                Ok(false) => self.store_file(file)?,
-                Err(error) => self.file_failed(&file, error)?,
-            }
-        }
-        let texts: Vec<&[u8]> = read.iter().map(|(_, range)| &small.filled()[range.clone()]).collect();
-        let ids = self.store_data(&texts)?;
-        for ((file, range), id) in read.into_iter().zip(ids) {
-            self.finish_file(file, range.len() as u64, vec![id])?;
-        }
-        self.small_files = small;
-        Ok(())
-    }
-
-    fn store_file(&mut self, file: FileWork) -> Result<()> {
+    pub(super) fn store_file(&mut self, file: FileWork) -> Result<()> {
         match self.read_and_store(file.content.as_ref()) {
             Ok(read) => self.finish_file(file, read.size_bytes, read.content),
             Err(error) => self.file_failed(&file, error),
         }
     }
 
-    fn finish_file(&mut self, file: FileWork, size_bytes: u64, content: Vec<Id>) -> Result<()> {
+    pub(super) fn finish_file(&mut self, file: FileWork, size_bytes: u64, content: Vec<Id>) -> Result<()> {
         let FileWork { mut node, slot, had_previous, .. } = file;
         node.size = size_bytes;
         node.content = Some(content);
@@ -231,7 +201,7 @@ impl<'a> Worker<'a> {
     }
 
     /// A file that cannot be read is told of and left out; any other error ends the backup.
-    fn file_failed(&mut self, file: &FileWork, error: Error) -> Result<()> {
+    pub(super) fn file_failed(&mut self, file: &FileWork, error: Error) -> Result<()> {
         if !is_about_the_source(&error) {
             return Err(error);
         }
@@ -330,7 +300,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Holds a compute slot for these chunks: reading may stand still for as long as the job is paused.
-    fn store_data(&mut self, chunks: &[&[u8]]) -> Result<Vec<Id>> {
+    pub(super) fn store_data(&mut self, chunks: &[&[u8]]) -> Result<Vec<Id>> {
         let archiver = self.archiver;
         if let Some(pace) = &archiver.read_pace {
             pace.make_up_for(chunks.iter().map(|chunk| chunk.len() as u64).sum(), archiver.control)?;
@@ -415,49 +385,6 @@ impl<'a> Worker<'a> {
         self.archiver.tally.files.count(had_previous, unmodified);
         Counters::add(&self.archiver.tally.processed_bytes, node.size);
         Counters::add(&self.archiver.counters.files_done, 1);
-    }
-}
-
-/// Appends the content of a file that is one chunk. `false`, and nothing is appended, if it is none or more.
-fn read_small(file: &FileWork, buffer: &mut Buffer) -> Result<bool> {
-    let start = buffer.filled().len();
-    if file.node.size >= CHUNK_SIZE_BYTES_MIN as u64 {
-        return Ok(false);
-    }
-    let mut reader = file.content.open()?;
-    loop {
-        let read = buffer.read_from(&mut reader);
-        let length = buffer.filled().len() - start;
-        match read {
-            // It may have grown, or shrunk to nothing, since it was listed.
-            Ok(0) if length > 0 => return Ok(true),
-            Ok(more) if more > 0 && length < CHUNK_SIZE_BYTES_MIN => {}
-            Ok(_) => {
-                buffer.truncate(start);
-                return Ok(false);
-            }
-            Err(source) => {
-                buffer.truncate(start);
-                return Err(Error::Source { path: Default::default(), source });
-            }
-        }
-    }
-}
-
-/// Small files on their way into the queue.
-#[derive(Default)]
-struct Batch {
-    files: Vec<FileWork>,
-    bytes: u64,
-}
-
-impl Batch {
-    /// Adds a file; returns a full batch.
-    fn add(&mut self, work: FileWork) -> Option<Batch> {
-        self.bytes += work.node.size;
-        self.files.push(work);
-        let full = self.files.len() >= BATCH_FILES || self.bytes >= BATCH_BYTES;
-        full.then(|| std::mem::take(self))
     }
 }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::Checker;
 use super::finding::FindingKind;
 use super::pack_table::{EntrySums, StoredPack};
+use crate::buffer::Buffer;
 use crate::error::{Error, Result};
 use crate::format::PackedBlob;
 use crate::report::Counters;
@@ -24,13 +25,15 @@ const RANGE_BYTES: u64 = 32 << 20;
 
 thread_local! {
     static OPENER: RefCell<BlobOpener> = RefCell::default();
+    /// The pack that is looked at.
+    static PACK: RefCell<Buffer> = RefCell::default();
 }
 
 impl Checker<'_> {
     /// Reads a pack whole and tells what is wrong with it; returns how many bytes were read.
     pub(super) fn check_pack(&self, pack: &StoredPack) -> Result<u64> {
         let outcome = if pack.stored_bytes <= WHOLE_BYTES_MAX {
-            self.check_whole(pack)
+            PACK.with_borrow_mut(|memory| self.check_whole(pack, memory))
         } else {
             self.check_in_ranges(pack)
         };
@@ -45,12 +48,13 @@ impl Checker<'_> {
         }
     }
 
-    fn check_whole(&self, pack: &StoredPack) -> Result<u64> {
+    fn check_whole(&self, pack: &StoredPack, memory: &mut Buffer) -> Result<u64> {
         let path = FileKind::Pack.path(pack.id);
-        let bytes = self.repository.files().store().read(&path, WHOLE_BYTES_MAX)?;
+        let bytes = self.repository.files().store().read_into(&path, WHOLE_BYTES_MAX, memory)?;
         let _slot = self.compute.take();
         let length = bytes.len() as u64;
-        let blobs = self.check_header(pack, length, |tail| Ok(bytes.slice((length - tail) as usize..)))?;
+        let tail = |tail| Ok(Bytes::copy_from_slice(&bytes[(length - tail) as usize..]));
+        let blobs = self.check_header(pack, length, tail)?;
         let mut digest = Sha256::new();
         let header = self.check_blobs(pack, &blobs, &bytes, &mut digest);
         digest.update(header);

@@ -1,5 +1,5 @@
 //! Makes a command die with this process, even by `kill -9`, which leaves us no chance to end
-//! it. The one place of the engine with unsafe code: the standard library has no safe
+//! it. Its code is unsafe: the standard library has no safe
 //! way to run something between fork and exec.
 #![allow(unsafe_code, reason = "Command::pre_exec is unsafe; see the argument below")]
 

@@ -21,8 +21,12 @@ pub const PACK_BYTES_MIN: u32 = 4 << 20;
 pub const PACK_BYTES_MAX: u32 = 128 << 20;
 /// Open packs of one kind.
 const OPEN_PACKS: usize = 2;
+/// A digest that lags by less is not worth keeping others from the pack.
+const LAG_BYTES_MIN: usize = 512 << 10;
 /// Buffers kept for the next packs: faulting fresh memory in costs as much as copying.
 const SPARE_BUFFERS_MAX: usize = 4;
+/// What a buffer keeps beyond the size of a pack: the last blob of most packs, and the header.
+const SPARE_OVERSHOOT_BYTES: usize = 1 << 20;
 
 /// A pack that takes blobs.
 pub struct OpenPack {
@@ -114,7 +118,11 @@ impl Packer {
         }
         let mut random = [0u8];
         crypto::fill_random(&mut random)?;
-        let mut place = self.packs(blob.kind)[usize::from(random[0]) % OPEN_PACKS].lock();
+        let packs = self.packs(blob.kind);
+        let chosen = &packs[usize::from(random[0]) % OPEN_PACKS];
+        // Rather another one than to wait for who is at work on this one.
+        let free = chosen.try_lock().or_else(|| packs.iter().find_map(Mutex::try_lock));
+        let mut place = free.unwrap_or_else(|| chosen.lock());
         let pack = place.get_or_insert_with(|| self.open_pack());
         pack.append(blob);
         let full =
@@ -127,7 +135,10 @@ impl Packer {
         let lag = |pack: &Option<OpenPack>| pack.as_ref().map_or(0, |pack| pack.bytes.len() - pack.hashed);
         // Who is at work on a pack is not waited for.
         let mut lagging = self.data.iter().filter_map(Mutex::try_lock).max_by_key(|pack| lag(pack));
-        let Some(Some(OpenPack { bytes, digest, hashed, .. })) = lagging.as_deref_mut() else {
+        let Some(Some(OpenPack { bytes, digest, hashed, .. })) =
+            lagging.as_deref_mut().filter(|pack| lag(pack) >= LAG_BYTES_MIN)
+        else {
+            drop(lagging);
             return sha256::ids_of(texts, None);
         };
         let late = &bytes[std::mem::replace(hashed, bytes.len())..];
@@ -159,12 +170,16 @@ impl Packer {
         let mut spare = self.spare.lock();
         if spare.len() < SPARE_BUFFERS_MAX {
             buffer.clear();
+            // The last blob of some pack was large: that memory is not kept for all that follow.
+            buffer.shrink_to(self.pack_bytes + SPARE_OVERSHOOT_BYTES);
             spare.push(buffer);
         }
     }
 
     fn open_pack(&self) -> OpenPack {
-        let bytes = self.spare.lock().pop().unwrap_or_default();
+        // All at once: growing would leave the allocator with every size on the way. What is not used is not there.
+        let fresh = || Vec::with_capacity(self.pack_bytes + SPARE_OVERSHOOT_BYTES);
+        let bytes = self.spare.lock().pop().unwrap_or_else(fresh);
         OpenPack { bytes, blobs: Vec::new(), header_bytes: 0, digest: Sha256::new(), hashed: 0 }
     }
 

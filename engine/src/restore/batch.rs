@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::buffer::Buffer;
 use crate::error::{Error, Result, plain_reason};
 use crate::report::Counters;
 use crate::repository::BlobOpener;
@@ -20,7 +21,9 @@ const SMALL_ITEMS: usize = 32;
 /// A thread's working memory.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// For blobs of packs.
+    /// A part of a pack.
+    pub(super) sealed: Buffer,
+    /// For its blobs.
     pub(super) opener: BlobOpener,
     /// What a file holds in a blob's place.
     pub(super) bytes: Vec<u8>,

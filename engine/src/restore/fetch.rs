@@ -3,8 +3,7 @@
 //! A range that cannot be read whole is tried blob by blob, so that a pack cut short gives
 //! what it still has. What is missing or damaged fails the files that want it and no others.
 
-use bytes::Bytes;
-
+use crate::buffer::Buffer;
 use crate::error::{Error, Result};
 use crate::format::PackedBlob;
 use crate::id::Id;
@@ -13,6 +12,7 @@ use crate::repository::{BLOB_BYTES_MAX, FileKind, SealedBlob, UNUSUAL_BYTES, tog
 use crate::restore::Restorer;
 use crate::restore::batch::Scratch;
 use crate::restore::plan::{Batch, Fetch, FetchPlan};
+use crate::store::Content;
 
 impl Restorer<'_> {
     /// Reads one range and writes all that is wanted of it.
@@ -34,7 +34,8 @@ impl Restorer<'_> {
         let is_large =
             blobs().any(|(blob, _)| blob.plaintext_bytes().max(blob.length_bytes) as usize > UNUSUAL_BYTES);
         let _large = is_large.then(|| self.large_blob.lock());
-        let sealed = match self.read_range(pack, fetch.start_bytes, fetch.end_bytes) {
+        let mut memory = std::mem::take(&mut scratch.sealed);
+        let sealed = match self.read_range(pack, fetch.start_bytes, fetch.end_bytes, &mut memory) {
             Ok(sealed) => Some(sealed),
             Err(error) if self.ends_all(&error) => return Err(error),
             Err(error) if error.is_not_found() || blobs().nth(1).is_none() => {
@@ -59,6 +60,10 @@ impl Restorer<'_> {
             }
             done += count;
         }
+        drop(sealed);
+        if memory.capacity() <= UNUSUAL_BYTES {
+            scratch.sealed = memory;
+        }
         scratch.opener.forget_unusual();
         Ok(())
     }
@@ -72,7 +77,7 @@ impl Restorer<'_> {
     ) -> Result<()> {
         let (blob, users) = wanted;
         let start = u64::from(blob.offset_bytes);
-        match self.read_range(pack, start, start + u64::from(blob.length_bytes)) {
+        match self.read_range(pack, start, start + u64::from(blob.length_bytes), &mut Buffer::default()) {
             Ok(range) => {
                 self.open_and_write(batch, pack, std::slice::from_ref(wanted), &range, start, scratch)
             }
@@ -112,12 +117,12 @@ impl Restorer<'_> {
         Ok(())
     }
 
-    fn read_range(&self, pack: Id, start: u64, end: u64) -> Result<Bytes> {
+    fn read_range<'a>(&self, pack: Id, start: u64, end: u64, memory: &'a mut Buffer) -> Result<Content<'a>> {
         let path = FileKind::Pack.path(pack);
         if end - start > BLOB_BYTES_MAX.into() {
             return Err(Error::damaged(path, "an index claims an impossible blob in it"));
         }
-        self.repository.files().store().read_range(&path, start..end)
+        self.repository.files().store().read_range_into(&path, start..end, memory)
     }
 
     /// Files cannot have a blob, unless the error ends everything.

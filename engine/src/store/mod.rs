@@ -12,6 +12,7 @@
 mod failure;
 mod folder;
 mod http;
+mod lent;
 mod listing;
 mod local;
 mod location;
@@ -34,6 +35,7 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode};
 use tokio::runtime::Runtime;
 
 pub use crate::pace::BYTES_PER_SECOND_MIN;
+pub(crate) use lent::Content;
 pub use listing::ListedObject;
 pub use location::Location;
 pub use settings::StoreSettings;
