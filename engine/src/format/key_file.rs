@@ -31,7 +31,8 @@ pub struct KeyFile {
 const NEW_LOG_N: u8 = 15;
 const NEW_R: u32 = 8;
 const NEW_P: u32 = 3;
-/// A hostile key file could ask for any amount of work: 128 × N × r bytes of memory at most this.
+/// A hostile key file could ask for any amount of work: 128 × N × r bytes of memory at most this, however many of its
+/// p lanes are derived at once.
 const MEMORY_BYTES_MAX: u64 = 1 << 30;
 /// And N × r × p at most this: some ten seconds.
 const WORK_MAX: u64 = 1 << 27;
@@ -87,10 +88,21 @@ impl KeyFile {
         let parameters = scrypt::Params::new(self.n.trailing_zeros() as u8, self.r, self.p)
             .map_err(|_| unusable("its scrypt parameters are out of bounds"))?;
         let mut bytes = Zeroizing::new([0u8; 64]);
-        scrypt::scrypt(password.as_bytes(), &salt, &parameters, bytes.as_mut_slice())
+        let threads = lanes_at_once(memory as u64, self.p);
+        // Threads of its own, which end with it.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|error| Error::Crashed(format!("no threads for a key: {error}")))?;
+        pool.install(|| scrypt::scrypt(password.as_bytes(), &salt, &parameters, bytes.as_mut_slice()))
             .map_err(|_| unusable("its scrypt parameters are out of bounds"))?;
         Ok(SealingKey::from_bytes(&bytes))
     }
+}
+
+/// How many of `lanes` lanes of so much memory are derived side by side, at least one.
+fn lanes_at_once(memory_bytes: u64, lanes: u32) -> usize {
+    let by_memory = MEMORY_BYTES_MAX / memory_bytes.max(1);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    by_memory.min(lanes.into()).clamp(1, cores as u64) as usize
 }
 
 fn unusable(why: &str) -> Error {
@@ -100,6 +112,16 @@ fn unusable(why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lanes_side_by_side_have_no_more_memory_than_one_may_have() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        for (memory_bytes, lanes, expected) in
+            [(32 << 20, 1, 1), (32 << 20, 3, 3), (400 << 20, 16, 2), (1 << 30, 16, 1), (0, 2, 2)]
+        {
+            assert_eq!(lanes_at_once(memory_bytes, lanes), expected.min(cores), "{memory_bytes}, {lanes}");
+        }
+    }
 
     #[test]
     fn opens_with_its_password_only() {
