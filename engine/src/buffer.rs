@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read};
 
 /// Bytes asked for at once: large enough to make system calls cheap, small enough
 /// that little is read beyond a cut.
-const READ_BYTES: usize = 256 << 10;
+pub(crate) const READ_BYTES: usize = 256 << 10;
 
 /// A growing buffer whose memory is initialised once and then reused.
 #[derive(Default)]

@@ -14,6 +14,7 @@ use crate::chunker::{ChunkTables, Cutter};
 use crate::error::{Error, Result};
 use crate::format::Node;
 use crate::id::Id;
+use crate::source::Problems;
 
 use super::open_tree::Slot;
 
@@ -71,9 +72,14 @@ pub(super) enum Finished {
 
 impl LargeFile {
     /// Opens the file for chunk after chunk.
-    pub(super) fn open(work: FileWork, path: String, tables: &ChunkTables) -> Result<Self, (Error, Slot)> {
+    pub(super) fn open(
+        work: FileWork,
+        path: String,
+        tables: &ChunkTables,
+        problems: &dyn Problems,
+    ) -> Result<Self, (Error, Slot)> {
         let FileWork { mut node, content, slot, had_previous } = work;
-        let reader = match content.open() {
+        let reader = match content.open_completing(&mut node, problems) {
             Ok(reader) => reader,
             Err(error) => return Err((error, slot)),
         };

@@ -2,9 +2,10 @@
 
 use crate::archive::queue::FileWork;
 use crate::archive::worker::Worker;
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, READ_BYTES};
 use crate::chunker::CHUNK_SIZE_BYTES_MIN;
 use crate::error::{Error, Result};
+use crate::source::Problems;
 
 /// Small files are handed out in batches of at most so many …
 const BATCH_FILES: usize = 32;
@@ -17,13 +18,13 @@ impl Worker<'_> {
         let mut small = std::mem::take(&mut self.small_files);
         small.clear();
         let mut read = Vec::with_capacity(batch.len());
-        for file in batch {
+        for mut file in batch {
             self.archiver.control.checkpoint()?;
             if self.archiver.queue.has_failed() {
                 return Ok(());
             }
             let start = small.filled().len();
-            match read_small(&file, &mut small) {
+            match read_small(&mut file, &mut small, &self.archiver.problems) {
                 Ok(true) if small.filled().len() == start => self.finish_file(file, 0, Vec::new())?,
                 Ok(true) => read.push((file, start..small.filled().len())),
                 Ok(false) => self.store_file(file)?,
@@ -41,17 +42,19 @@ impl Worker<'_> {
 }
 
 /// Appends the content of a file that is at most one chunk. `false`, and nothing is appended, if it is more.
-fn read_small(file: &FileWork, buffer: &mut Buffer) -> Result<bool> {
+fn read_small(file: &mut FileWork, buffer: &mut Buffer, problems: &dyn Problems) -> Result<bool> {
     let start = buffer.filled().len();
     if file.node.size >= CHUNK_SIZE_BYTES_MIN as u64 {
         return Ok(false);
     }
-    let mut reader = file.content.open()?;
+    let mut reader = file.content.open_completing(&mut file.node, problems)?;
     loop {
         let read = buffer.read_from(&mut reader);
         let length = buffer.filled().len() - start;
         match read {
             Ok(0) => return Ok(true),
+            // Less came than was asked for, and that is all: asking again would say so.
+            Ok(more) if more < READ_BYTES && length as u64 == file.node.size => return Ok(true),
             Ok(_) if length < CHUNK_SIZE_BYTES_MIN => {}
             // It has grown since it was listed.
             Ok(_) => {

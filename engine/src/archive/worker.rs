@@ -162,7 +162,6 @@ impl<'a> Worker<'a> {
                     Counters::add(&self.archiver.counters.bytes_done, node.size);
                     return self.fill(&slot, Some(&node));
                 }
-                content.complete(&mut node, &self.archiver.problems);
                 let work = FileWork { node, content, slot, had_previous: before.is_some() };
                 if work.content.is_stream() || work.node.size > LARGE_FILE_BYTES {
                     return self.open_large(work);
@@ -185,8 +184,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    pub(super) fn store_file(&mut self, file: FileWork) -> Result<()> {
-        match self.read_and_store(file.content.as_ref()) {
+    pub(super) fn store_file(&mut self, mut file: FileWork) -> Result<()> {
+        match self.read_and_store(&mut file) {
             Ok(read) => self.finish_file(file, read.size_bytes, read.content),
             Err(error) => self.file_failed(&file, error),
         }
@@ -209,8 +208,8 @@ impl<'a> Worker<'a> {
         self.fill(&file.slot, None)
     }
 
-    fn read_and_store(&mut self, content: &dyn crate::source::FileContent) -> Result<ReadFile> {
-        let mut reader = content.open()?;
+    fn read_and_store(&mut self, work: &mut FileWork) -> Result<ReadFile> {
+        let mut reader = work.content.open_completing(&mut work.node, &self.archiver.problems)?;
         let mut file = ReadFile { size_bytes: 0, content: Vec::new() };
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
@@ -247,7 +246,8 @@ impl<'a> Worker<'a> {
 
     fn open_large(&mut self, work: FileWork) -> Result<()> {
         let path = path_of(&work.slot.tree, &work.node);
-        match LargeFile::open(work, path.clone(), self.archiver.session.repository().chunk_tables()) {
+        let tables = self.archiver.session.repository().chunk_tables();
+        match LargeFile::open(work, path.clone(), tables, &self.archiver.problems) {
             Ok(file) => {
                 let mut first = self.archiver.queue.push_large(Arc::new(file));
                 // Too many are open: work on the oldest until it is done with.

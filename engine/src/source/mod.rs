@@ -51,8 +51,14 @@ pub trait FileContent: Send {
 
     /// Completes the file's node with what costs a look of its own: extended attributes. Called before a file that is new
     /// or has changed is opened; one whose time of change is what it was has the attributes that it had.
-    /// What cannot be read is told to `problems` and left out.
+    /// What it had of these is replaced. What cannot be read is told to `problems` and left out.
     fn complete(&self, _node: &mut Node, _problems: &dyn Problems) {}
+
+    /// Completes the file's node, and opens it. To be overridden where both at once cost less.
+    fn open_completing(&self, node: &mut Node, problems: &dyn Problems) -> Result<Box<dyn Read + Send>> {
+        self.complete(node, problems);
+        self.open()
+    }
 }
 
 /// A folder that can be listed.

@@ -4,6 +4,7 @@
 //! that opened folder, as long as few enough are open; else each opens its folder again, so
 //! that no depth of folders uses up the process's descriptors.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::fs::{Advice, Stat};
 
 use super::exclude::{Devices, ExcludeRules};
-use super::handle::{FolderHandle, Purpose};
+use super::handle::{Attributes, FolderHandle, Purpose};
 use super::metadata::{NodeMaker, fill_attributes, kind_of};
 use super::targets::{Target, TargetTree};
 use crate::error::{Error, Result, plain_reason};
@@ -237,21 +238,20 @@ fn read_node(
     }
     // A file's are read once it is known that it has changed.
     if node.kind != NodeKind::File {
-        read_attributes(&mut node, handle, name, on_the_way, problems, path);
+        read_attributes(&mut node, &handle.attributes(name), on_the_way, problems, path);
     }
     Some(node)
 }
 
 fn read_attributes(
     node: &mut Node,
-    handle: &FolderHandle,
-    name: &[u8],
+    entry: &dyn Attributes,
     on_the_way: bool,
     problems: &dyn Problems,
     path: &dyn Fn() -> String,
 ) {
     let mut is_whole = true;
-    fill_attributes(node, handle, name, &mut |attribute, error| {
+    fill_attributes(node, entry, &mut |attribute, error| {
         let what = match attribute {
             // Folders above the backed up ones need not let us look.
             None if on_the_way && error.kind() == io::ErrorKind::PermissionDenied => return,
@@ -286,8 +286,8 @@ impl Drop for OpenFolder {
     }
 }
 
-impl FileContent for ListedFile {
-    fn open(&self) -> Result<Box<dyn Read + Send>> {
+impl ListedFile {
+    fn open_file(&self) -> Result<File> {
         let opened = match &self.folder {
             Some(folder) => folder.handle.open_file(&self.name),
             None => FolderHandle::open(&self.folder_path, Purpose::Reach)
@@ -299,13 +299,26 @@ impl FileContent for ListedFile {
             // Advice only: a file system that takes none is read all the same.
             let _ = rustix::fs::fadvise(&file, 0, None, Advice::Sequential);
         }
+        Ok(file)
+    }
+}
+
+impl FileContent for ListedFile {
+    fn open(&self) -> Result<Box<dyn Read + Send>> {
+        Ok(Box::new(self.open_file()?))
+    }
+
+    fn open_completing(&self, node: &mut Node, problems: &dyn Problems) -> Result<Box<dyn Read + Send>> {
+        let file = self.open_file()?;
+        let path = || lossy(&join(&self.folder_path, &self.name));
+        read_attributes(node, &file, false, problems, &path);
         Ok(Box::new(file))
     }
 
     fn complete(&self, node: &mut Node, problems: &dyn Problems) {
         let path = || lossy(&join(&self.folder_path, &self.name));
         let mut read = |handle: &FolderHandle| {
-            read_attributes(node, handle, &self.name, false, problems, &path);
+            read_attributes(node, &handle.attributes(&self.name), false, problems, &path);
         };
         match &self.folder {
             Some(folder) => read(&folder.handle),

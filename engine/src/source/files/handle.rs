@@ -120,31 +120,60 @@ impl FolderHandle {
         Ok(File::from(descriptor))
     }
 
-    /// Names of the entry's extended attributes, in the system's order; none where the
-    /// file system has no such thing.
-    pub(super) fn attribute_names(&self, name: &[u8]) -> io::Result<Vec<Vec<u8>>> {
-        let path = self.attribute_path(name);
-        let list = grown(|room| rustix::fs::llistxattr(&*path, room));
-        let list = match list {
+    /// `llistxattr` and its like take no descriptor of a folder; through /proc they
+    /// reach an entry of one, and do not follow the entry itself.
+    pub(super) fn attributes(&self, name: &[u8]) -> impl Attributes {
+        AttributesAt([&self.attribute_prefix, name].concat())
+    }
+}
+
+/// The extended attributes of one entry.
+pub(super) trait Attributes {
+    /// As `listxattr`.
+    fn list(&self, room: &mut [u8]) -> Result<usize, Errno>;
+
+    /// As `getxattr`.
+    fn get(&self, attribute: &[u8], room: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Their names, in the system's order; none where the file system has no such thing.
+    fn names(&self) -> io::Result<Vec<Vec<u8>>> {
+        let list = match grown(|room| self.list(room)) {
             Err(Errno::OPNOTSUPP | Errno::NODATA) => return Ok(Vec::new()),
             list => list?,
         };
         Ok(list.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
     }
 
-    /// The value of one extended attribute; `None` if it is gone.
-    pub(super) fn attribute(&self, name: &[u8], attribute: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let path = self.attribute_path(name);
-        match grown(|room| rustix::fs::lgetxattr(&*path, attribute, room)) {
+    /// The value of one; `None` if it is gone.
+    fn value(&self, attribute: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        match grown(|room| self.get(attribute, room)) {
             Err(Errno::NODATA) => Ok(None),
             value => Ok(Some(value?)),
         }
     }
+}
 
-    /// `llistxattr` and its like take no descriptor of a folder; through /proc they
-    /// reach an entry of one, and do not follow the entry itself.
-    fn attribute_path(&self, name: &[u8]) -> Vec<u8> {
-        [&self.attribute_prefix, name].concat()
+/// Of what stands at a path, not of what it points to.
+struct AttributesAt(Vec<u8>);
+
+impl Attributes for AttributesAt {
+    fn list(&self, room: &mut [u8]) -> Result<usize, Errno> {
+        rustix::fs::llistxattr(&*self.0, room)
+    }
+
+    fn get(&self, attribute: &[u8], room: &mut [u8]) -> Result<usize, Errno> {
+        rustix::fs::lgetxattr(&*self.0, attribute, room)
+    }
+}
+
+/// Of an opened file: no path is looked up again.
+impl Attributes for File {
+    fn list(&self, room: &mut [u8]) -> Result<usize, Errno> {
+        rustix::fs::flistxattr(self, room)
+    }
+
+    fn get(&self, attribute: &[u8], room: &mut [u8]) -> Result<usize, Errno> {
+        rustix::fs::fgetxattr(self, attribute, room)
     }
 }
 

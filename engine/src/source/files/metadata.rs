@@ -5,7 +5,7 @@ use std::io;
 
 use rustix::fs::{FileType, Stat};
 
-use super::handle::FolderHandle;
+use super::handle::Attributes;
 use super::users::UserNames;
 use super::zone::ZoneOffsets;
 use crate::format::{ExtendedAttribute, Node, NodeKind, go_mode};
@@ -76,16 +76,16 @@ impl NodeMaker {
 /// `failed` and left out; the rest is kept.
 pub(super) fn fill_attributes(
     node: &mut Node,
-    folder: &FolderHandle,
-    name: &[u8],
+    entry: &dyn Attributes,
     failed: &mut dyn FnMut(Option<&[u8]>, io::Error),
 ) {
-    let attributes = match folder.attribute_names(name) {
+    node.extended_attributes.clear();
+    let attributes = match entry.names() {
         Ok(attributes) => attributes,
         Err(error) => return failed(None, error),
     };
     for attribute in attributes {
-        let value = folder.attribute(name, &attribute);
+        let value = entry.value(&attribute);
         match (value, String::from_utf8(attribute)) {
             (Ok(Some(value)), Ok(name)) => node.extended_attributes.push(ExtendedAttribute { name, value }),
             // Removed since it was listed.
