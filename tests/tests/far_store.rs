@@ -120,18 +120,6 @@ impl JobSink for Sink {
 }
 
 #[test]
-fn a_repository_is_opened_without_waiting_for_the_config_before_keys_are_listed() {
-    let scene = Scene::new();
-    scene.delay("GET", "/config");
-    let before = scene.proxy.traffic().requests().len();
-    drop(scene.open());
-    let config = &scene.requests(before, "/config")[0];
-    let keys = &scene.requests(before, "prefix=far%2Fkeys")[0];
-    let between = keys.at.max(config.at) - keys.at.min(config.at);
-    assert!(between < DELAY, "{between:?}");
-}
-
-#[test]
 fn no_more_uploads_are_under_way_than_connections_and_small_requests_do_not_wait_for_them() {
     let scene = Scene::new();
     let settings = StoreSettings { connections: Some(1), ..scene.settings.clone() };

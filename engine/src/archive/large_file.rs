@@ -32,6 +32,8 @@ pub(super) struct LargeFile {
 
 struct Reading {
     path: String,
+    /// See [`TOGETHER_BYTES`].
+    together_bytes: usize,
     /// `None` once the end was reached, or reading failed.
     reader: Option<Box<dyn Read + Send>>,
     cutter: Cutter,
@@ -86,6 +88,8 @@ impl LargeFile {
         node.size = 0;
         let reading = Reading {
             path: path.clone(),
+            // A stream may take its time: none of its chunks waits for another one.
+            together_bytes: if content.is_stream() { 1 } else { TOGETHER_BYTES },
             reader: Some(reader),
             cutter: Cutter::new(tables),
             buffer: Buffer::default(),
@@ -109,7 +113,7 @@ impl LargeFile {
         let mut lengths = Vec::new();
         let mut taken = 0;
         let mut failure = None;
-        while taken < TOGETHER_BYTES {
+        while taken < reading.together_bytes {
             match reading.read_chunk(taken) {
                 Ok(Some(length)) => lengths.push(length),
                 Ok(None) => break,

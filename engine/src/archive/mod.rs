@@ -116,6 +116,8 @@ struct Archiver<'a> {
     tally: Tally,
     read_pace: Option<Pace>,
     stored_pace: Option<Pace>,
+    /// Whether the parent snapshot has all extended attributes of what has not changed since.
+    trusts_attributes: bool,
     root: Mutex<Option<Id>>,
 }
 
@@ -188,7 +190,7 @@ impl<'a> Backup<'a> {
         let recovered = self.session.recover(self.control)?;
         let parent = self.find_parent()?;
         self.counters.enter(Stage::Compressing);
-        let (tree, tally) = self.store_tree(parent.as_ref().map(|(_, snapshot)| snapshot.tree))?;
+        let (tree, tally) = self.store_tree(parent.as_ref().map(|(_, snapshot)| snapshot))?;
         self.source.finish()?;
         self.counters.enter(Stage::Uploading);
         self.session.flush()?;
@@ -219,7 +221,7 @@ impl<'a> Backup<'a> {
     }
 
     /// Reads the source and stores its tree.
-    fn store_tree(&self, previous: Option<Id>) -> Result<(Id, Tally)> {
+    fn store_tree(&self, parent: Option<&Snapshot>) -> Result<(Id, Tally)> {
         let workers = self.compute.total();
         let archiver = Archiver {
             session: self.session,
@@ -232,10 +234,12 @@ impl<'a> Backup<'a> {
             tally: Tally::default(),
             read_pace: self.options.limits.read_bytes_per_second.map(Pace::new),
             stored_pace: self.options.limits.stored_bytes_per_second.map(Pace::new),
+            trusts_attributes: parent.is_some_and(|parent| self.has_all_attributes(parent)),
             root: Mutex::new(None),
         };
         let folder = self.source.root()?;
         let tree = OpenTree::new(None, String::new(), archiver.long_tree_level());
+        let previous = parent.map(|parent| parent.tree);
         archiver.queue.push_folder(FolderWork { folder, tree, previous });
         // Ends the count as soon as the backup itself is through or has failed.
         let counting = Control::new();
@@ -255,6 +259,14 @@ impl<'a> Backup<'a> {
             (None, Some(root)) => Ok((root, archiver.tally)),
             (None, None) => Err(Error::Crashed("the source ended without a tree".into())),
         }
+    }
+
+    /// This version of the program marks a file some of whose attributes it could not read, and another user may have
+    /// been shown fewer.
+    fn has_all_attributes(&self, parent: &Snapshot) -> bool {
+        !self.options.change_detection.ignore_ctime
+            && parent.program_version == self.options.program_version
+            && parent.uid == self.session.repository().options().identity.uid
     }
 
     fn count_source(&self, counting: &Control) {

@@ -153,9 +153,9 @@ impl<'a> Worker<'a> {
                 {
                     node.content = before.content.clone();
                     // Whoever sets an attribute changes the ctime.
-                    if self.archiver.options.change_detection.ignore_ctime || !before.error.is_empty() {
+                    if !self.archiver.trusts_attributes || !before.error.is_empty() {
                         content.complete(&mut node, &self.archiver.problems);
-                    } else {
+                    } else if node.extended_attributes.is_empty() {
                         node.extended_attributes = before.extended_attributes.clone();
                     }
                     self.count_file(&node, true, true);

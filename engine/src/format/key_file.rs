@@ -32,7 +32,7 @@ const NEW_LOG_N: u8 = 15;
 const NEW_R: u32 = 8;
 const NEW_P: u32 = 3;
 /// A hostile key file could ask for any amount of work: 128 × N × r bytes of memory at most this, however many of its
-/// p lanes are derived at once.
+/// p lanes are derived at once, and 128 × p × r for what goes into them and comes out.
 const MEMORY_BYTES_MAX: u64 = 1 << 30;
 /// And N × r × p at most this: some ten seconds.
 const WORK_MAX: u64 = 1 << 27;
@@ -81,7 +81,9 @@ impl KeyFile {
         }
         let memory = u128::from(self.n) * u128::from(self.r) * 128;
         let work = u128::from(self.n) * u128::from(self.r) * u128::from(self.p);
-        if !self.n.is_power_of_two() || memory > MEMORY_BYTES_MAX.into() || work > WORK_MAX.into() {
+        let lanes = u128::from(self.p) * u128::from(self.r) * 128;
+        let is_too_much = memory.max(lanes) > MEMORY_BYTES_MAX.into() || work > WORK_MAX.into();
+        if self.n < 2 || !self.n.is_power_of_two() || is_too_much {
             return Err(unusable("its scrypt parameters are out of bounds"));
         }
         let salt = BASE64.decode(&self.salt).map_err(|_| unusable("its salt is not base64"))?;

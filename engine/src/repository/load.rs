@@ -23,6 +23,9 @@ const BLOB_STORED_BYTES_MIN: u64 = 32;
 /// With fewer blobs to insert, a further thread costs more than it saves.
 const BLOBS_A_THREAD_MIN: usize = 10_000;
 
+/// Blobs that room is made for before their index files are read: so many times those of the first batch.
+const RESERVED_TIMES_MAX: usize = 64;
+
 impl Repository {
     /// Brings the index up to date with the repository. What other processes
     /// removed is forgotten, what they added is read. Call it after taking the
@@ -43,8 +46,7 @@ impl Repository {
             loaded.clear();
         }
         let missing: Vec<_> = listed.iter().copied().filter(|(id, _)| !loaded.contains(id)).collect();
-        self.load_files(&missing, control)?;
-        loaded.extend(missing.iter().map(|(id, _)| id));
+        self.load_files(&missing, control, &mut |ids| loaded.extend(ids))?;
         if let Some(cache) = &self.index_cache {
             cache.keep_only(|id| is_listed(&id));
         }
@@ -69,32 +71,45 @@ impl Repository {
         let listed = self.files.ids(FileKind::Index)?;
         let mut loaded = self.index_files.lock();
         let sound = Mutex::new(Vec::new());
+        let insert = |file: &IndexFile, id| {
+            // First: whatever ends the loading, what is in the index is known to be.
+            sound.lock().push(id);
+            self.insert_into_index(file);
+        };
         let look = || control.ensure_not_cancelled();
-        for_each_in_parallel(&listed, parsers(), &look, &|id| match self.read_stored_index_file(id) {
-            Ok(file) => {
-                each(id, Ok(&file))?;
-                self.insert_into_index(&file);
-                sound.lock().push(id);
-                Ok(())
-            }
-            Err(error) => each(id, Err(error)),
-        })?;
+        let outcome =
+            for_each_in_parallel(&listed, parsers(), &look, &|id| match self.read_stored_index_file(id) {
+                Ok(file) => {
+                    each(id, Ok(&file))?;
+                    insert(&file, id);
+                    Ok(())
+                }
+                Err(error) => each(id, Err(error)),
+            });
         loaded.extend(sound.into_inner());
-        Ok(())
+        outcome
     }
 
-    /// Loads files that are given with their stored sizes.
-    fn load_files(&self, files: &[(Id, u64)], control: &Control) -> Result<()> {
+    /// Loads files that are given with their stored sizes, and tells `loaded` of those that are in the index, also
+    /// when others cannot be read: what is in the index has to be noticed when it is removed.
+    fn load_files(
+        &self,
+        files: &[(Id, u64)],
+        control: &Control,
+        loaded: &mut dyn FnMut(&[Id]),
+    ) -> Result<()> {
         let mut left_bytes = stored_bytes(files);
         let batch_bytes_max = BATCH_BYTES_A_READER * parsers() as u64;
         for (number, batch) in batches(files, batch_bytes_max).into_iter().enumerate() {
             let ids: Vec<Id> = batch.iter().map(|(id, _)| *id).collect();
             let blobs = self.load_batch(&ids, control)?;
             let batch_bytes = stored_bytes(batch);
-            left_bytes -= batch_bytes;
+            loaded(&ids);
+            left_bytes = left_bytes.saturating_sub(batch_bytes);
             if number == 0 {
-                // The tables hardly have to grow from here on.
-                self.index.write().reserve(blobs_in(left_bytes, blobs, batch_bytes));
+                // The tables hardly have to grow from here on. A listing may claim any size.
+                let expected = blobs_in(left_bytes, blobs, batch_bytes);
+                self.index.write().reserve(expected.min(blobs.saturating_mul(RESERVED_TIMES_MAX)));
             }
         }
         Ok(())

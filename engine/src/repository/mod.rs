@@ -189,17 +189,10 @@ impl Repository {
         options: RepositoryOptions,
     ) -> Result<Arc<Self>> {
         let store = Store::open(location, settings)?;
-        // Asked for at once: a far store takes its time for each.
-        let (sealed, keys) = std::thread::scope(|scope| {
-            let listing = scope.spawn(|| keys::list(&store));
-            let sealed = store.read(CONFIG_PATH, CONFIG_BYTES_MAX);
-            let crashed = |_| Err(Error::Crashed("while listing keys".into()));
-            (sealed, listing.join().unwrap_or_else(crashed))
-        });
-        let sealed = sealed.map_err(|error| {
+        let sealed = store.read(CONFIG_PATH, CONFIG_BYTES_MAX).map_err(|error| {
             if error.is_not_found() { Error::NoRepository { location: location.to_string() } } else { error }
         })?;
-        let (key_id, key) = keys::find(&store, keys?, password, |key| open_config(key, &sealed).is_ok())?;
+        let (key_id, key) = keys::find(&store, password, |key| open_config(key, &sealed).is_ok())?;
         let config = open_config(&key, &sealed)?;
         if !(1..=Config::VERSION).contains(&config.version) {
             return Err(Error::Invalid(format!(
@@ -315,8 +308,7 @@ impl Repository {
             return Ok(());
         }
         let _visit = self.at_work.visit();
-        let store = self.files.store();
-        keys::find(store, keys::list(store)?, password, |_| true).map(drop)
+        keys::find(self.files.store(), password, |_| true).map(drop)
     }
 
     /// Where it lies, without credentials.

@@ -49,8 +49,9 @@ pub trait FileContent: Send {
         false
     }
 
-    /// Completes the file's node with what costs a look of its own: extended attributes. Called before a file that is new
-    /// or has changed is opened; one whose time of change is what it was has the attributes that it had.
+    /// Completes the file's node with what costs a look of its own: extended attributes. Called for a file that is new or has
+    /// changed, and where it is not sure that the parent snapshot has all of them; else a file whose time of change is
+    /// what it was has the attributes that it had there.
     /// What it had of these is replaced. What cannot be read is told to `problems` and left out.
     fn complete(&self, _node: &mut Node, _problems: &dyn Problems) {}
 

@@ -39,6 +39,7 @@ impl Store {
         size_bytes_max: u64,
         memory: &'a mut Buffer,
     ) -> Result<Content<'a>> {
+        self.pass(path, Direction::Up, 0);
         if self.read_local(path, memory, |size| 0..size.min(size_bytes_max.saturating_add(1))).is_some()
             && memory.filled().len() as u64 <= size_bytes_max
         {
@@ -55,6 +56,7 @@ impl Store {
         range: Range<u64>,
         memory: &'a mut Buffer,
     ) -> Result<Content<'a>> {
+        self.pass(path, Direction::Up, 0);
         if self.read_local(path, memory, |_| range.clone()).is_some() {
             self.pass(path, Direction::Down, memory.filled().len());
             return Ok(Content::Lent(memory.filled()));

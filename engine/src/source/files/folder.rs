@@ -28,6 +28,9 @@ const SHARED_FOLDERS_MAX: usize = 128;
 /// Files below this size are read in one go; telling the kernel so would cost more than it gives.
 const ADVISED_BYTES_MIN: u64 = 1024 * 1024;
 
+/// What a file's node says whose attributes are not all there.
+const ATTRIBUTES_MISSING: &str = "its extended attributes could not all be read";
+
 /// Takes an entry's name and what looking at it gave.
 type Visitor<'a> = dyn FnMut(&[u8], io::Result<Stat>) -> ControlFlow<()> + 'a;
 
@@ -251,6 +254,7 @@ fn read_attributes(
     path: &dyn Fn() -> String,
 ) {
     let mut is_whole = true;
+    node.error.clear();
     fill_attributes(node, entry, &mut |attribute, error| {
         let what = match attribute {
             // Folders above the backed up ones need not let us look.
@@ -264,7 +268,7 @@ fn read_attributes(
     });
     if !is_whole && node.kind == NodeKind::File {
         // The next backup looks again, though the file be unchanged.
-        node.error = "its extended attributes could not all be read".into();
+        node.error = ATTRIBUTES_MISSING.into();
     }
 }
 
@@ -322,12 +326,14 @@ impl FileContent for ListedFile {
         };
         match &self.folder {
             Some(folder) => read(&folder.handle),
-            // A folder that cannot be opened any more is told of when the file is.
-            None => {
-                if let Ok(folder) = FolderHandle::open(&self.folder_path, Purpose::Reach) {
-                    read(&folder);
+            None => match FolderHandle::open(&self.folder_path, Purpose::Reach) {
+                Ok(folder) => read(&folder),
+                Err(error) => {
+                    let why = format!("{ATTRIBUTES_MISSING}: its folder: {}", plain_reason(&error));
+                    problems.unreadable(&path(), &why);
+                    node.error = ATTRIBUTES_MISSING.into();
                 }
-            }
+            },
         }
     }
 }
