@@ -16,6 +16,7 @@ mod keys;
 mod load;
 mod lock;
 mod opener;
+mod pack_body;
 mod packer;
 mod pending_index;
 mod read;
@@ -219,7 +220,7 @@ impl Repository {
         Ok(Arc::new(Self {
             at_work: AtWork::new(files.store().clone()),
             uploads: Uploads::new(files.store().uploads_at_once()),
-            packer: Arc::new(Packer::new(options.pack_bytes)),
+            packer: Arc::new(Packer::new(options.pack_bytes, files.store().clone())),
             chunk_tables,
             location,
             files,

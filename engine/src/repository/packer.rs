@@ -3,7 +3,8 @@
 //! The spreading hides where a file was cut (restic: `internal/repository/packer_manager.go`).
 //! A pack's digest is taken while it fills, beside the digests of blobs to come: together they take little longer
 //! than one of them.
-//! Nothing here talks to a store.
+
+use std::io;
 
 use parking_lot::Mutex;
 
@@ -11,7 +12,9 @@ use crate::crypto::{self, SealingKey};
 use crate::error::{Error, Result};
 use crate::format::{BlobKind, PackedBlob, pack_header};
 use crate::id::Id;
-use crate::sha256::{self, Sha256};
+use crate::repository::pack_body::{PIECE_BYTES_MIN, PackBody, Sealed};
+use crate::sha256;
+use crate::store::Store;
 
 /// How large a pack is wished to be; the last blob may go beyond (restic's default).
 pub const PACK_BYTES_DEFAULT: u32 = 16 << 20;
@@ -21,8 +24,6 @@ pub const PACK_BYTES_MIN: u32 = 4 << 20;
 pub const PACK_BYTES_MAX: u32 = 128 << 20;
 /// Open packs of one kind.
 const OPEN_PACKS: usize = 2;
-/// A digest that lags by less is not worth keeping others from the pack.
-const LAG_BYTES_MIN: usize = 512 << 10;
 /// Buffers kept for the next packs: faulting fresh memory in costs as much as copying.
 const SPARE_BUFFERS_MAX: usize = 4;
 /// What a buffer keeps beyond the size of a pack: the last blob of most packs, and the header.
@@ -30,12 +31,9 @@ const SPARE_OVERSHOOT_BYTES: usize = 1 << 20;
 
 /// A pack that takes blobs.
 pub struct OpenPack {
-    bytes: Vec<u8>,
+    body: PackBody,
     blobs: Vec<PackedBlob>,
     header_bytes: usize,
-    /// The digest of the first `hashed` bytes.
-    digest: Sha256,
-    hashed: usize,
 }
 
 impl OpenPack {
@@ -43,22 +41,23 @@ impl OpenPack {
         let packed = PackedBlob {
             id: blob.id,
             kind: blob.kind,
-            offset_bytes: self.bytes.len() as u32,
+            offset_bytes: self.body.length_bytes() as u32,
             length_bytes: blob.sealed.len() as u32,
             uncompressed_bytes: blob.uncompressed_bytes,
         };
         self.header_bytes += packed.header_entry_bytes();
-        self.bytes.extend_from_slice(blob.sealed);
+        self.body.append(blob.sealed);
         self.blobs.push(packed);
     }
 
-    fn merge(&mut self, other: &OpenPack) {
-        let shift = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(&other.bytes);
+    fn merge(&mut self, other: &OpenPack) -> io::Result<()> {
+        let shift = self.body.length_bytes() as u32;
+        self.body.append(&other.body.read_back()?);
         self.header_bytes += other.header_bytes;
         self.blobs.extend(
             other.blobs.iter().map(|blob| PackedBlob { offset_bytes: blob.offset_bytes + shift, ..*blob }),
         );
+        Ok(())
     }
 
     /// Takes its blobs, in order, out of a pack that gets no more of them.
@@ -67,12 +66,10 @@ impl OpenPack {
     }
 
     /// Closes it: appends the sealed header of its blobs, and names it by the digest of all.
-    pub fn seal(mut self, blobs: &[PackedBlob], key: &SealingKey) -> Result<(Id, Vec<u8>)> {
-        let header = key.seal(&pack_header::encode(blobs))?;
-        self.bytes.extend_from_slice(&header);
-        self.bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
-        self.digest.update(&self.bytes[self.hashed..]);
-        Ok((self.digest.finish(), self.bytes))
+    pub fn seal(self, blobs: &[PackedBlob], key: &SealingKey) -> Result<(Id, io::Result<Sealed>)> {
+        let mut end = key.seal(&pack_header::encode(blobs))?;
+        end.extend_from_slice(&(end.len() as u32).to_le_bytes());
+        Ok(self.body.seal(&end))
     }
 }
 
@@ -92,6 +89,8 @@ pub struct BlobToPack<'a> {
 /// The open packs of both kinds.
 pub struct Packer {
     pack_bytes: usize,
+    /// Where packs go that need not be in memory.
+    store: Store,
     data: [Mutex<Option<OpenPack>>; OPEN_PACKS],
     trees: [Mutex<Option<OpenPack>>; OPEN_PACKS],
     spare: Mutex<Vec<Vec<u8>>>,
@@ -99,9 +98,10 @@ pub struct Packer {
 
 impl Packer {
     /// A packer for packs of some `pack_bytes`, brought within restic's bounds.
-    pub fn new(pack_bytes: u32) -> Self {
+    pub fn new(pack_bytes: u32, store: Store) -> Self {
         Self {
             pack_bytes: pack_bytes.clamp(PACK_BYTES_MIN, PACK_BYTES_MAX) as usize,
+            store,
             data: Default::default(),
             trees: Default::default(),
             spare: Mutex::default(),
@@ -125,24 +125,25 @@ impl Packer {
         let mut place = free.unwrap_or_else(|| chosen.lock());
         let pack = place.get_or_insert_with(|| self.open_pack());
         pack.append(blob);
-        let full =
-            pack.bytes.len() >= self.pack_bytes || pack.header_bytes + 64 > pack_header::HEADER_BYTES_MAX;
+        let full = pack.body.length_bytes() >= self.pack_bytes
+            || pack.header_bytes + 64 > pack_header::HEADER_BYTES_MAX;
         Ok(place.take_if(|_| full))
     }
 
     /// The names of `texts`, in their order. The digest of the pack that has most to catch up with goes on beside them.
     pub fn ids_of(&self, texts: &[&[u8]]) -> Vec<Id> {
-        let lag = |pack: &Option<OpenPack>| pack.as_ref().map_or(0, |pack| pack.bytes.len() - pack.hashed);
+        let lag = |pack: &Option<OpenPack>| pack.as_ref().map_or(0, |pack| pack.body.lag_bytes());
         // Who is at work on a pack is not waited for.
         let mut lagging = self.data.iter().filter_map(Mutex::try_lock).max_by_key(|pack| lag(pack));
-        let Some(Some(OpenPack { bytes, digest, hashed, .. })) =
-            lagging.as_deref_mut().filter(|pack| lag(pack) >= LAG_BYTES_MIN)
-        else {
-            drop(lagging);
-            return sha256::ids_of(texts, None);
-        };
-        let late = &bytes[std::mem::replace(hashed, bytes.len())..];
-        sha256::ids_of(texts, Some((digest, late)))
+        match lagging.as_deref_mut().filter(|pack| lag(pack) >= PIECE_BYTES_MIN) {
+            Some(Some(pack)) => {
+                pack.body.digest_with(|digest, late| sha256::ids_of(texts, Some((digest, late))))
+            }
+            _ => {
+                drop(lagging);
+                sha256::ids_of(texts, None)
+            }
+        }
     }
 
     /// Closes what is open: packs that fit into one are merged, so that a small
@@ -153,12 +154,12 @@ impl Packer {
             let mut of_kind: Vec<OpenPack> =
                 self.packs(kind).iter().filter_map(|place| place.lock().take()).collect();
             if let [first, second] = of_kind.as_mut_slice()
-                && first.bytes.len() + second.bytes.len() < self.pack_bytes
+                && first.body.length_bytes() + second.body.length_bytes() < self.pack_bytes
+                // If the second cannot be read, it stays a pack of its own, and fails as one.
+                && first.merge(second).is_ok()
+                && let Some(merged) = of_kind.pop()
             {
-                first.merge(second);
-                if let Some(merged) = of_kind.pop() {
-                    self.give_back(merged.bytes);
-                }
+                self.give_back(merged.body.into_memory());
             }
             taken.append(&mut of_kind);
         }
@@ -180,7 +181,7 @@ impl Packer {
         // All at once: growing would leave the allocator with every size on the way. What is not used is not there.
         let fresh = || Vec::with_capacity(self.pack_bytes + SPARE_OVERSHOOT_BYTES);
         let bytes = self.spare.lock().pop().unwrap_or_else(fresh);
-        OpenPack { bytes, blobs: Vec::new(), header_bytes: 0, digest: Sha256::new(), hashed: 0 }
+        OpenPack { body: PackBody::new(bytes, Some(self.store.clone())), blobs: Vec::new(), header_bytes: 0 }
     }
 
     fn packs(&self, kind: BlobKind) -> &[Mutex<Option<OpenPack>>; OPEN_PACKS] {

@@ -2,6 +2,7 @@
 //!
 //! It has a ticket from the moment it leaves the packer until it has landed or failed, whatever becomes of it.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +13,9 @@ use crate::id::Id;
 use crate::repository::Repository;
 use crate::repository::files::FileKind;
 use crate::repository::lock::RepositoryLock;
+use crate::repository::pack_body::Sealed;
 use crate::repository::packer::{OpenPack, Packer};
+use crate::store::Draft;
 
 /// A pack that has left the packer and is not sent yet. Dropped, it counts as failed.
 #[must_use]
@@ -32,14 +35,35 @@ impl Upload {
     pub fn begin(self, lock: Option<Arc<RepositoryLock>>) -> Result<()> {
         let Self { pack, ticket } = self;
         let repository = &ticket.repository;
-        let (id, bytes) = pack.seal(&ticket.blobs, repository.files.key())?;
+        let (id, sealed) = pack.seal(&ticket.blobs, repository.files.key())?;
+        let body = repository.body_of(id, sealed)?;
         repository.uploads.wait_for_room(ticket.number);
-        let body = Bytes::from_owner(PackBuffer { bytes, packer: repository.packer.clone() });
         std::thread::Builder::new()
             .name("keepwell-upload".into())
             .spawn(move || ticket.send(id, body, lock))
             .map(drop)
             .map_err(|error| Error::Crashed(format!("no thread for an upload: {error}")))
+    }
+}
+
+/// What is sent.
+enum Body {
+    Held(Bytes),
+    Drafted(Draft),
+}
+
+impl Repository {
+    fn body_of(&self, id: Id, sealed: io::Result<Sealed>) -> Result<Body> {
+        match sealed {
+            Ok(Sealed::Held(bytes)) => {
+                Ok(Body::Held(Bytes::from_owner(PackBuffer { bytes, packer: self.packer.clone() })))
+            }
+            Ok(Sealed::Drafted(draft, memory)) => {
+                self.packer.give_back(memory);
+                Ok(Body::Drafted(draft))
+            }
+            Err(error) => Err(self.files.store().draft_lost(&FileKind::Pack.path(id), error)),
+        }
     }
 }
 
@@ -52,19 +76,23 @@ struct Ticket {
 }
 
 impl Ticket {
-    fn send(mut self, id: Id, body: Bytes, lock: Option<Arc<RepositoryLock>>) {
+    fn send(mut self, id: Id, body: Body, lock: Option<Arc<RepositoryLock>>) {
         let outcome = self.store(id, body, lock.as_deref());
         // Before the end is told: whoever waits for it may be the last to hold the lock, and end the process.
         drop(lock);
         self.end(outcome);
     }
 
-    fn store(&self, id: Id, body: Bytes, lock: Option<&RepositoryLock>) -> Result<()> {
+    fn store(&self, id: Id, body: Body, lock: Option<&RepositoryLock>) -> Result<()> {
         let Some(lock) = lock else {
             return Err(Error::Invalid("the repository was opened for reading only".into()));
         };
         lock.ensure_held()?;
-        self.repository.files.store().write(&FileKind::Pack.path(id), body)?;
+        let (store, path) = (self.repository.files.store(), FileKind::Pack.path(id));
+        match body {
+            Body::Held(bytes) => store.write(&path, bytes)?,
+            Body::Drafted(draft) => store.write_draft(&path, draft)?,
+        }
         self.repository.note_stored(IndexedPack { id, blobs: self.blobs.clone() });
         Ok(())
     }

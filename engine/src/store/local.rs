@@ -23,6 +23,7 @@ use object_store::{
     ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use parking_lot::Mutex;
+use rustix::fs::{Mode, OFlags};
 
 use super::staging::{self, is_staging};
 
@@ -100,6 +101,17 @@ impl LocalStore {
             }
         }
         Ok(found)
+    }
+
+    /// An empty file without a name, which vanishes with whoever holds it open.
+    pub(super) fn unnamed_file(&self) -> io::Result<File> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(self.root.join("data"), flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
+    /// Gives such a file the name and makes both durable; `false` if the system cannot.
+    pub(super) async fn name(&self, location: &ObjectPath, file: Arc<File>) -> Result<bool> {
+        self.blocking(location, move |path| staging::name_whole(path, &file)).await
     }
 
     fn path_of(&self, location: &ObjectPath) -> PathBuf {

@@ -9,6 +9,7 @@
 //! A store has its own runtime. Its calls block, and panic on a thread that runs
 //! asynchronous tasks (`spawn_blocking` threads are fine).
 
+mod draft;
 mod failure;
 mod folder;
 mod http;
@@ -28,6 +29,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
@@ -35,6 +37,7 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode};
 use tokio::runtime::Runtime;
 
 pub use crate::pace::BYTES_PER_SECOND_MIN;
+pub(crate) use draft::Draft;
 pub(crate) use lent::Content;
 pub use listing::ListedObject;
 pub use location::Location;
@@ -63,6 +66,8 @@ struct Shared {
     location: String,
     objects: Arc<dyn ObjectStore>,
     local: Option<(LocalStore, PathBuf)>,
+    /// Whether drafts are worth trying: see [`draft`].
+    has_drafts: AtomicBool,
     is_webdav: bool,
     is_memory: bool,
     connections: usize,
@@ -75,6 +80,16 @@ struct Shared {
     runtime: Option<Runtime>,
 }
 
+/// Whose objects a store holds.
+enum Origin {
+    /// Ours, on this machine.
+    Here,
+    /// Ours, behind connections.
+    Far,
+    /// Somebody's: see [`Store::over`].
+    Brought,
+}
+
 impl Store {
     /// Opens the store at `location`. Nothing is read or sent yet, so a location
     /// that is not there, or credentials that are wrong, show at the first call.
@@ -85,7 +100,8 @@ impl Store {
         let traffic = Traffic::new(settings);
         let objects = remote::connect(location, settings, remote::connector(settings, &traffic))?;
         let is_here = matches!(location.place(), Place::Folder(_) | Place::Memory { .. });
-        Self::assemble(objects, location, settings, traffic, !is_here)
+        let origin = if is_here { Origin::Here } else { Origin::Far };
+        Self::assemble(objects, location, settings, traffic, origin)
     }
 
     /// A store over `objects`, which hold what lies at `location`: for those who
@@ -95,7 +111,7 @@ impl Store {
         location: &Location,
         settings: &StoreSettings,
     ) -> Result<Self> {
-        Self::assemble(objects, location, settings, Traffic::new(settings), false)
+        Self::assemble(objects, location, settings, Traffic::new(settings), Origin::Brought)
     }
 
     fn assemble(
@@ -103,8 +119,9 @@ impl Store {
         location: &Location,
         settings: &StoreSettings,
         traffic: Arc<Traffic>,
-        is_paced_below: bool,
+        origin: Origin,
     ) -> Result<Self> {
+        let is_paced_below = matches!(origin, Origin::Far);
         let folder = location.as_folder().map(Path::to_path_buf);
         let connections = settings.connections_for(folder.is_some());
         let uploads_at_once = settings.uploads_at_once(connections);
@@ -121,6 +138,8 @@ impl Store {
             shared: Arc::new(Shared {
                 location: location.to_string(),
                 objects,
+                // Whoever brings objects of their own gets to see all that is written.
+                has_drafts: AtomicBool::new(matches!(origin, Origin::Here)),
                 local: folder.map(|folder| (LocalStore::new(folder.clone()), folder)),
                 is_webdav: matches!(location.place(), Place::WebDav { .. }),
                 is_memory: matches!(location.place(), Place::Memory { .. }),

@@ -5,12 +5,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use object_store::PutPayload;
 use parking_lot::Mutex;
+use rustix::fs::{AtFlags, CWD, linkat};
 use sha2::{Digest, Sha256};
 
 use super::local::{make_folder, sync_folder};
@@ -40,7 +42,9 @@ pub(super) fn write_whole(
     is_create: bool,
     one_large_write: &Mutex<()>,
 ) -> io::Result<()> {
-    let (mut file, staging) = open_staging(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let (mut file, staging) = with_staging_name(path, |staging| options.open(staging))?;
     let written = (|| {
         let turn = (payload.content_length() >= LARGE_BYTES_MIN).then(|| one_large_write.lock());
         for bytes in payload {
@@ -51,23 +55,38 @@ pub(super) fn write_whole(
         drop(file);
         if is_create { publish_new(&staging, path) } else { fs::rename(&staging, path) }
     })();
-    if written.is_err() {
+    settle(written, &staging, path)
+}
+
+/// Gives a file without a name a staging name, makes it durable, gives it its name, and makes that durable.
+/// `false` if the system gives no names to such files, or not there.
+pub(super) fn name_whole(path: &Path, file: &File) -> io::Result<bool> {
+    // The one way that needs no privilege (open(2), `O_TMPFILE`).
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let link = |staging: &Path| Ok(linkat(CWD, &unnamed, CWD, staging, AtFlags::SYMLINK_FOLLOW)?);
+    let Ok(((), staging)) = with_staging_name(path, link) else { return Ok(false) };
+    let named = file.sync_all().and_then(|()| fs::rename(&staging, path));
+    settle(named, &staging, path).map(|()| true)
+}
+
+/// After a file got its name, or did not.
+fn settle(outcome: io::Result<()>, staging: &Path, path: &Path) -> io::Result<()> {
+    if outcome.is_err() {
         // The first error is the one to tell; what is left is found as a staging file.
-        let _ = fs::remove_file(&staging);
+        let _ = fs::remove_file(staging);
     }
-    written?;
+    outcome?;
     path.parent().map_or(Ok(()), sync_folder)
 }
 
-fn open_staging(path: &Path) -> io::Result<(File, PathBuf)> {
+/// Has `make` make a file of a staging name that is free.
+fn with_staging_name<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(T, PathBuf)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
     for _ in 0..STAGING_NAMES_MAX {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let staging = staging_path(path, number);
-        match options.open(&staging) {
-            Ok(file) => return Ok((file, staging)),
+        match make(&staging) {
+            Ok(made) => return Ok((made, staging)),
             // Another process, perhaps on another machine, has the same number.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {

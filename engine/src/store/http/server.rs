@@ -143,5 +143,5 @@ pub(super) fn open(place: &str, settings: &StoreSettings, change: impl FnOnce(&m
     connector.randomness = Arc::new(|| 0.0);
     change(&mut connector);
     let objects = remote::connect(&location, settings, connector).unwrap();
-    Store::assemble(objects, &location, settings, traffic, true).unwrap()
+    Store::assemble(objects, &location, settings, traffic, crate::store::Origin::Far).unwrap()
 }
