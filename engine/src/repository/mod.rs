@@ -220,7 +220,7 @@ impl Repository {
         Ok(Arc::new(Self {
             at_work: AtWork::new(files.store().clone()),
             uploads: Uploads::new(files.store().uploads_at_once()),
-            packer: Arc::new(Packer::new(options.pack_bytes, files.store().clone())),
+            packer: Arc::new(Packer::new(options.pack_bytes, files.store().with_drafts())),
             chunk_tables,
             location,
             files,

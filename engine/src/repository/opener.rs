@@ -11,7 +11,7 @@ use crate::repository::read::{OTHER_CONTENT, damaged_blob};
 use crate::sha256::{self, Sha256};
 
 /// Plaintext that is opened together, unless a single blob has more.
-const TOGETHER_BYTES: usize = 4 << 20;
+const TOGETHER_BYTES: usize = 8 << 20;
 /// Longer blobs are unusual: they are proven as streams where they are not wanted, and their memory is not kept.
 pub const UNUSUAL_BYTES: usize = 16 << 20;
 

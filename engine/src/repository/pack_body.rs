@@ -1,8 +1,8 @@
 //! The bytes of a pack that is being filled: the digest of the first of them, and all or the last of them in memory.
 //!
-//! Where the store takes drafts ([`Store::begin_draft`]), bytes leave memory as soon as the digest has taken them in: while
-//! a processor still has them at hand, and so that no pack is ever held whole. A draft that fails is written to no
-//! more; what it has is read back at the end.
+//! Where the store takes drafts ([`Store::begin_draft`]), bytes leave memory as soon as the digest has taken them in, while
+//! the processor still has them at hand. A draft that fails is written to no more; what it has is read back at the
+//! end, and held against the digest.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::id::Id;
 use crate::sha256::Sha256;
 use crate::store::{Draft, Store};
 
-/// A digest that lags by less is not worth keeping others from the pack, and no shorter piece a write.
+/// A digest that lags by less is not worth keeping others from the pack, and fewer bytes are not worth a draft.
 pub(super) const PIECE_BYTES_MIN: usize = 512 << 10;
 /// With a draft, so much may wait for digests to come; what comes then takes this one along.
 const HELD_BYTES_MAX: usize = 4 << 20;
@@ -69,33 +69,28 @@ impl PackBody {
         taken
     }
 
-    /// A copy of everything, in order.
-    ///
-    /// # Errors
-    /// The draft cannot be read.
-    pub(super) fn read_back(&self) -> io::Result<Vec<u8>> {
-        match &self.draft {
-            Some(draft) => read_back(draft, &self.held),
-            None => Ok(self.held.clone()),
-        }
+    /// Everything, if it is all in memory.
+    pub(super) fn held_whole(&self) -> Option<&[u8]> {
+        self.draft.is_none().then_some(&self.held)
     }
 
     /// Closes it with the `end` of the pack; the digest of all is its name.
     ///
     /// # Errors
-    /// As [`PackBody::read_back`], and only if the draft could not be written to either.
+    /// The draft could not be written to, nor can it be read, or it gives other bytes than it got.
     pub(super) fn seal(mut self, end: &[u8]) -> (Id, io::Result<Sealed>) {
         self.held.extend_from_slice(end);
         self.digest.update(&self.held[self.hashed..]);
         if self.draft.is_some() {
             self.spill();
         }
-        let sealed = match (self.drafts.is_some(), self.draft.take()) {
-            (true, Some(draft)) => Ok(Sealed::Drafted(draft, self.held)),
-            (_, None) => Ok(Sealed::Held(self.held)),
-            (false, Some(draft)) => read_back(&draft, &self.held).map(Sealed::Held),
+        let id = self.digest.finish();
+        let sealed = match (self.draft, self.drafts) {
+            (None, _) => Ok(Sealed::Held(self.held)),
+            (Some(draft), Some(_)) => Ok(Sealed::Drafted(draft, self.held)),
+            (Some(draft), None) => read_back(&draft, &self.held, id).map(Sealed::Held),
         };
-        (self.digest.finish(), sealed)
+        (id, sealed)
     }
 
     /// Its memory, for another one.
@@ -122,14 +117,15 @@ impl PackBody {
     }
 }
 
-fn read_back(draft: &Draft, held: &[u8]) -> io::Result<Vec<u8>> {
+fn read_back(draft: &Draft, held: &[u8], id: Id) -> io::Result<Vec<u8>> {
     let mut all = draft.read_back(held.len())?;
     all.extend_from_slice(held);
-    Ok(all)
+    if Id::of(&all) == id { Ok(all) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
     use std::path::Path;
 
     use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
@@ -162,7 +158,6 @@ mod tests {
             assert_eq!(body.length_bytes(), all.len());
             assert!(body.held.len() <= memory_max, "{} bytes held", body.held.len());
         }
-        assert!(body.read_back().unwrap() == all);
         all.extend_from_slice(b"end");
         let (id, sealed) = body.seal(b"end");
         (all, id, sealed.unwrap())
@@ -192,6 +187,21 @@ mod tests {
             assert!(matches!(sealed, Sealed::Held(bytes) if bytes == all), "room for {room_bytes}");
             assert_eq!(narrow_id, id);
         }
+    }
+
+    #[test]
+    fn a_failed_draft_that_gives_other_bytes_than_it_got_makes_no_pack() {
+        let draft = narrow_draft(PIECE_BYTES_MIN);
+        let behind = draft.file();
+        let drafts = Some(store_at("memory://pack-body"));
+        let mut body = PackBody { draft: Some(draft), ..PackBody::new(Vec::new(), drafts) };
+        for _ in 0..2 {
+            body.append(&[7; PIECE_BYTES_MIN]);
+            body.digest_with(|digest, late| digest.update(late));
+        }
+        behind.write_all_at(&[8], 1000).unwrap();
+        let (_, sealed) = body.seal(&[]);
+        assert_eq!(sealed.err().map(|error| error.kind()), Some(io::ErrorKind::InvalidData));
     }
 
     #[test]

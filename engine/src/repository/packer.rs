@@ -50,14 +50,18 @@ impl OpenPack {
         self.blobs.push(packed);
     }
 
-    fn merge(&mut self, other: &OpenPack) -> io::Result<()> {
+    /// Appends another pack of `bytes`.
+    fn merge(&mut self, other: &OpenPack, bytes: &[u8]) {
         let shift = self.body.length_bytes() as u32;
-        self.body.append(&other.body.read_back()?);
+        self.body.append(bytes);
         self.header_bytes += other.header_bytes;
         self.blobs.extend(
             other.blobs.iter().map(|blob| PackedBlob { offset_bytes: blob.offset_bytes + shift, ..*blob }),
         );
-        Ok(())
+    }
+
+    fn is_full(&self, pack_bytes: usize) -> bool {
+        self.body.length_bytes() >= pack_bytes || self.header_bytes + 64 > pack_header::HEADER_BYTES_MAX
     }
 
     /// Takes its blobs, in order, out of a pack that gets no more of them.
@@ -89,8 +93,8 @@ pub struct BlobToPack<'a> {
 /// The open packs of both kinds.
 pub struct Packer {
     pack_bytes: usize,
-    /// Where packs go that need not be in memory.
-    store: Store,
+    /// Where drafts of packs are begun, if there are such.
+    drafts: Option<Store>,
     data: [Mutex<Option<OpenPack>>; OPEN_PACKS],
     trees: [Mutex<Option<OpenPack>>; OPEN_PACKS],
     spare: Mutex<Vec<Vec<u8>>>,
@@ -98,10 +102,10 @@ pub struct Packer {
 
 impl Packer {
     /// A packer for packs of some `pack_bytes`, brought within restic's bounds.
-    pub fn new(pack_bytes: u32, store: Store) -> Self {
+    pub fn new(pack_bytes: u32, drafts: Option<Store>) -> Self {
         Self {
             pack_bytes: pack_bytes.clamp(PACK_BYTES_MIN, PACK_BYTES_MAX) as usize,
-            store,
+            drafts,
             data: Default::default(),
             trees: Default::default(),
             spare: Mutex::default(),
@@ -125,8 +129,7 @@ impl Packer {
         let mut place = free.unwrap_or_else(|| chosen.lock());
         let pack = place.get_or_insert_with(|| self.open_pack());
         pack.append(blob);
-        let full = pack.body.length_bytes() >= self.pack_bytes
-            || pack.header_bytes + 64 > pack_header::HEADER_BYTES_MAX;
+        let full = pack.is_full(self.pack_bytes);
         Ok(place.take_if(|_| full))
     }
 
@@ -147,19 +150,22 @@ impl Packer {
     }
 
     /// Closes what is open: packs that fit into one are merged, so that a small
-    /// backup does not tell the sizes of its blobs.
+    /// backup does not tell the sizes of its blobs. What has left memory stays where it is.
     pub fn take_open(&self) -> Vec<OpenPack> {
         let mut taken: Vec<OpenPack> = Vec::new();
         for kind in [BlobKind::Data, BlobKind::Tree] {
             let mut of_kind: Vec<OpenPack> =
                 self.packs(kind).iter().filter_map(|place| place.lock().take()).collect();
+            of_kind.sort_by_key(|pack| std::cmp::Reverse(pack.body.length_bytes()));
             if let [first, second] = of_kind.as_mut_slice()
-                && first.body.length_bytes() + second.body.length_bytes() < self.pack_bytes
-                // If the second cannot be read, it stays a pack of its own, and fails as one.
-                && first.merge(second).is_ok()
-                && let Some(merged) = of_kind.pop()
+                && let Some(bytes) = second.body.held_whole()
+                && first.body.length_bytes() + bytes.len() < self.pack_bytes
+                && first.header_bytes + second.header_bytes + 64 <= pack_header::HEADER_BYTES_MAX
             {
-                self.give_back(merged.body.into_memory());
+                first.merge(second, bytes);
+                if let Some(merged) = of_kind.pop() {
+                    self.give_back(merged.body.into_memory());
+                }
             }
             taken.append(&mut of_kind);
         }
@@ -181,7 +187,7 @@ impl Packer {
         // All at once: growing would leave the allocator with every size on the way. What is not used is not there.
         let fresh = || Vec::with_capacity(self.pack_bytes + SPARE_OVERSHOOT_BYTES);
         let bytes = self.spare.lock().pop().unwrap_or_else(fresh);
-        OpenPack { body: PackBody::new(bytes, Some(self.store.clone())), blobs: Vec::new(), header_bytes: 0 }
+        OpenPack { body: PackBody::new(bytes, self.drafts.clone()), blobs: Vec::new(), header_bytes: 0 }
     }
 
     fn packs(&self, kind: BlobKind) -> &[Mutex<Option<OpenPack>>; OPEN_PACKS] {
@@ -224,3 +230,60 @@ pub fn read_header(
 
 /// Read at once from a pack's end: enough for the headers of most (restic: `eagerEntries`).
 const FIRST_TAIL_BYTES: u64 = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::store::{Location, StoreSettings};
+
+    #[test]
+    fn whatever_is_open_when_it_is_closed_has_its_blobs_where_they_are_said_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        let location = Location::parse(folder.path().to_str().unwrap(), Path::new("/")).unwrap();
+        let store = Store::open(&location, &StoreSettings::default()).unwrap();
+        let key = SealingKey::random().unwrap();
+        let mut drafted = [0; 3];
+        for count in 0..60_usize {
+            let packer = Packer::new(PACK_BYTES_DEFAULT, store.with_drafts());
+            let blobs: Vec<Vec<u8>> =
+                (0..count).map(|at| vec![at as u8; 1 + (at * count * 7919) % 200_000]).collect();
+            for (at, bytes) in blobs.iter().enumerate() {
+                let blob = BlobToPack {
+                    kind: BlobKind::Data,
+                    id: Id::of(bytes),
+                    sealed: bytes,
+                    uncompressed_bytes: 0,
+                };
+                assert!(packer.add(blob).unwrap().is_none());
+                if at % 4 == 0 {
+                    packer.ids_of(&[bytes]);
+                }
+            }
+            let mut found = 0;
+            let mut drafts = 0;
+            for mut pack in packer.take_open() {
+                let said = pack.take_blobs();
+                let (id, sealed) = pack.seal(&said, &key).unwrap();
+                let bytes = match sealed.unwrap() {
+                    Sealed::Held(bytes) => bytes,
+                    Sealed::Drafted(draft, _) => {
+                        drafts += 1;
+                        draft.read_back(0).unwrap()
+                    }
+                };
+                assert_eq!(Id::of(&bytes), id);
+                for blob in &said {
+                    let at = blob.offset_bytes as usize;
+                    assert_eq!(Id::of(&bytes[at..at + blob.length_bytes as usize]), blob.id);
+                }
+                found += said.len();
+            }
+            assert_eq!(found, count);
+            drafted[drafts] += 1;
+        }
+        assert!(drafted[0] > 0 && drafted[1] + drafted[2] > 0, "{drafted:?}");
+    }
+}

@@ -36,7 +36,7 @@ impl Upload {
         let Self { pack, ticket } = self;
         let repository = &ticket.repository;
         let (id, sealed) = pack.seal(&ticket.blobs, repository.files.key())?;
-        let body = repository.body_of(id, sealed)?;
+        let body = repository.body_of(id, sealed);
         repository.uploads.wait_for_room(ticket.number);
         std::thread::Builder::new()
             .name("keepwell-upload".into())
@@ -76,20 +76,20 @@ struct Ticket {
 }
 
 impl Ticket {
-    fn send(mut self, id: Id, body: Body, lock: Option<Arc<RepositoryLock>>) {
+    fn send(mut self, id: Id, body: Result<Body>, lock: Option<Arc<RepositoryLock>>) {
         let outcome = self.store(id, body, lock.as_deref());
         // Before the end is told: whoever waits for it may be the last to hold the lock, and end the process.
         drop(lock);
         self.end(outcome);
     }
 
-    fn store(&self, id: Id, body: Body, lock: Option<&RepositoryLock>) -> Result<()> {
+    fn store(&self, id: Id, body: Result<Body>, lock: Option<&RepositoryLock>) -> Result<()> {
         let Some(lock) = lock else {
             return Err(Error::Invalid("the repository was opened for reading only".into()));
         };
         lock.ensure_held()?;
         let (store, path) = (self.repository.files.store(), FileKind::Pack.path(id));
-        match body {
+        match body? {
             Body::Held(bytes) => store.write(&path, bytes)?,
             Body::Drafted(draft) => store.write_draft(&path, draft)?,
         }

@@ -2,7 +2,8 @@
 //!
 //! In a folder of this machine they are files without a name (Linux: `O_TMPFILE`), which vanish with their writer,
 //! whatever becomes of it. So a pack need not lie in memory whole. Where there are no such files the caller keeps its
-//! bytes, and so it does when a draft fails it.
+//! bytes, and so it does when a draft fails it. Neither gate nor pace is asked while a draft grows, only when it gets its
+//! name: until then it is no part of the store.
 
 use std::fs::File;
 use std::io;
@@ -32,6 +33,12 @@ impl Draft {
         Self { length_bytes: 0, file: Arc::new(file) }
     }
 
+    /// The file that it is.
+    #[cfg(test)]
+    pub(crate) fn file(&self) -> Arc<File> {
+        self.file.clone()
+    }
+
     /// Writes on. What a failed call has written does not count.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, self.length_bytes)?;
@@ -55,6 +62,11 @@ impl Draft {
 }
 
 impl Store {
+    /// This store, if drafts may be begun in it.
+    pub(crate) fn with_drafts(&self) -> Option<Self> {
+        self.shared.has_drafts.load(Ordering::Relaxed).then(|| self.clone())
+    }
+
     /// An empty draft, or none: this is no folder, its file system has no files without names, or one could not be
     /// made use of before.
     pub(crate) fn begin_draft(&self) -> Option<Draft> {
@@ -74,21 +86,25 @@ impl Store {
 
     /// Makes a draft the object at `path`, in place of one that is there; as durable as one that was written at once.
     pub(crate) fn write_draft(&self, path: &str, draft: Draft) -> Result<()> {
-        let Some((local, _)) = &self.shared.local else { return self.write_copy(path, &draft) };
+        let Some((local, _)) = &self.shared.local else { return self.write_copy(path, draft) };
         let at = object_path(path)?;
         self.pass(path, Direction::Up, draft.length_bytes as usize);
         match self.call_raw(path, ANSWER_BYTES_MAX, || local.name(&at, draft.file.clone())) {
             Ok(true) => Ok(()),
             Ok(false) => {
                 self.shared.has_drafts.store(false, Ordering::Relaxed);
-                self.write_copy(path, &draft)
+                self.write_copy(path, draft)
             }
             Err(failed) => Err(self.failure("write", path, failed)),
         }
     }
 
-    fn write_copy(&self, path: &str, draft: &Draft) -> Result<()> {
-        let bytes = draft.read_back(0).map_err(|error| self.draft_lost(path, error))?;
+    fn write_copy(&self, path: &str, draft: Draft) -> Result<()> {
+        // What could not be written after all is told by nobody else.
+        let synced = draft.file.sync_data().and_then(|()| draft.read_back(0));
+        let bytes = synced.map_err(|error| self.draft_lost(path, error))?;
+        // There may not be room for both.
+        drop(draft);
         self.write(path, Bytes::from(bytes))
     }
 

@@ -139,7 +139,7 @@ impl Store {
                 location: location.to_string(),
                 objects,
                 // Whoever brings objects of their own gets to see all that is written.
-                has_drafts: AtomicBool::new(matches!(origin, Origin::Here)),
+                has_drafts: AtomicBool::new(matches!(origin, Origin::Here) && folder.is_some()),
                 local: folder.map(|folder| (LocalStore::new(folder.clone()), folder)),
                 is_webdav: matches!(location.place(), Place::WebDav { .. }),
                 is_memory: matches!(location.place(), Place::Memory { .. }),

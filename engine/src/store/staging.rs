@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use object_store::PutPayload;
 use parking_lot::Mutex;
@@ -61,10 +62,18 @@ pub(super) fn write_whole(
 /// Gives a file without a name a staging name, makes it durable, gives it its name, and makes that durable.
 /// `false` if the system gives no names to such files, or not there.
 pub(super) fn name_whole(path: &Path, file: &File) -> io::Result<bool> {
-    // The one way that needs no privilege (open(2), `O_TMPFILE`).
+    // This way needs no privilege (open(2), `O_TMPFILE`).
     let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
     let link = |staging: &Path| Ok(linkat(CWD, &unnamed, CWD, staging, AtFlags::SYMLINK_FOLLOW)?);
-    let Ok(((), staging)) = with_staging_name(path, link) else { return Ok(false) };
+    // Whoever finds it under a staging name sees that somebody is at work on it.
+    file.set_modified(SystemTime::now())?;
+    let ((), staging) = match with_staging_name(path, link) {
+        Ok(linked) => linked,
+        Err(error) => {
+            tracing::debug!(%error, "a file without a name gets none");
+            return Ok(false);
+        }
+    };
     let named = file.sync_all().and_then(|()| fs::rename(&staging, path));
     settle(named, &staging, path).map(|()| true)
 }
@@ -82,6 +91,7 @@ fn settle(outcome: io::Result<()>, staging: &Path, path: &Path) -> io::Result<()
 /// Has `make` make a file of a staging name that is free.
 fn with_staging_name<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(T, PathBuf)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut has_folder = false;
     for _ in 0..STAGING_NAMES_MAX {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let staging = staging_path(path, number);
@@ -89,8 +99,9 @@ fn with_staging_name<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> i
             Ok(made) => return Ok((made, staging)),
             // Another process, perhaps on another machine, has the same number.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound && !has_folder => {
                 make_folder(path.parent().ok_or(error)?)?;
+                has_folder = true;
             }
             Err(error) => return Err(error),
         }
