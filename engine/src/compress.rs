@@ -63,10 +63,11 @@ pub fn append_compressed(plaintext: &[u8], level: i32, out: &mut Vec<u8>) -> Res
             }
         };
         let start = out.len();
-        out.resize(start + zstd::zstd_safe::compress_bound(plaintext.len()), 0);
-        let written = compressor.compress_to_buffer(plaintext, &mut out[start..]).map_err(failed)?;
-        out.truncate(start + written);
-        Ok(written)
+        // Exactly: it is kept for the next, and the largest of them all is not twice as large.
+        out.reserve_exact(zstd::zstd_safe::compress_bound(plaintext.len()));
+        let mut room = Cursor::new(out);
+        room.set_position(start as u64);
+        compressor.compress_to_buffer(plaintext, &mut room).map_err(failed)
     })
 }
 

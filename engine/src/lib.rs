@@ -24,6 +24,7 @@ pub mod id;
 pub mod job;
 mod pace;
 pub mod query;
+mod randomness;
 pub mod report;
 pub mod repository;
 pub mod restore;

@@ -16,6 +16,7 @@ use crate::crypto;
 use crate::error::{Error, Result};
 use crate::format::{BlobKind, IndexedPack, Snapshot};
 use crate::id::Id;
+use crate::randomness::looks_random;
 use crate::repository::Repository;
 use crate::repository::at_work::Presence;
 use crate::repository::files::FileKind;
@@ -172,6 +173,7 @@ impl Session {
         scratch: &mut Vec<u8>,
     ) -> Result<u32> {
         scratch.clear();
+        scratch.reserve_exact(plaintext.len() + crypto::OVERHEAD_BYTES);
         scratch.resize(crypto::NONCE_BYTES, 0);
         let level = match (self.repository.files.version(), kind) {
             (..=1, _) => None,
@@ -182,6 +184,8 @@ impl Session {
         let mut uncompressed_bytes = 0;
         if let Some(level) = level
             && !plaintext.is_empty()
+            // Who asks for more than the default wants every byte.
+            && (kind == BlobKind::Tree || level > compress::DEFAULT_LEVEL || !looks_random(plaintext))
         {
             let written = compress::append_compressed(plaintext, level, scratch)?;
             if written < plaintext.len() {
