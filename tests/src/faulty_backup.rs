@@ -154,7 +154,6 @@ impl<'a> FaultyBackup<'a> {
     fn back_up(&self, repository: &Arc<Repository>) -> Result<BackupOutcome> {
         let control = Control::new();
         let session = repository.begin(false, &control)?;
-        repository.load_index(&control)?;
         let source = FilesSource::new(vec![self.tree()], FilesOptions::default(), Arc::new(SystemClock))?;
         let compute = ComputeSlots::of_this_machine();
         back_up(&session, &source, &BackupOptions::default(), &control, &compute, &Silent)

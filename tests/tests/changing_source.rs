@@ -193,7 +193,6 @@ impl Scene {
     fn back_up(&self, source: &dyn Source) -> (BackupOutcome, Vec<String>) {
         let control = Control::new();
         let session = self.repository.begin(false, &control).unwrap();
-        self.repository.load_index(&control).unwrap();
         let told = Told::default();
         let compute = ComputeSlots::of_this_machine();
         let outcome =

@@ -107,7 +107,6 @@ impl Newest {
 
 fn run(repository: &Arc<Repository>, folder: &Path, control: &Control, sink: &dyn ReportSink) -> Result<()> {
     let session = repository.begin(false, control)?;
-    repository.load_index(control)?;
     let source = FilesSource::new(vec![folder.into()], FilesOptions::default(), Arc::new(SystemClock))?;
     let compute = ComputeSlots::of_this_machine();
     back_up(&session, &source, &BackupOptions::default(), control, &compute, sink).map(drop)

@@ -98,7 +98,6 @@ pub fn run(arguments: &Arguments, context: &Context) -> Ended {
     let source = backup_source::open(&arguments.source, repository, context)?;
     let session = begin_writing(repository, false, context)?;
     let watch = Watch::new(&context.output, "archival");
-    repository.load_index(&context.control)?;
     let options = options(arguments, &source.excludes, repository, context)?;
     let compute = ComputeSlots::of_this_machine();
     let from: &dyn Source = source.source.as_ref();

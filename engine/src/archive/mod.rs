@@ -121,7 +121,7 @@ struct Archiver<'a> {
     root: Mutex<Option<Id>>,
 }
 
-/// Backs up `source` as one snapshot. The session's index must be loaded.
+/// Backs up `source` as one snapshot.
 ///
 /// Fails without a snapshot if the source cannot be read at all, the repository
 /// cannot be written to, or `control` cancels; packs that were stored stay, named
@@ -186,9 +186,9 @@ impl<'a> Backup<'a> {
     fn run(&mut self, started: SystemTime) -> Result<BackupOutcome> {
         let problems = ToldProblems { sink: self.sink, counters: self.counters };
         self.counters.enter(Stage::Preparing);
+        let parent = self.look_back()?;
         self.source.prepare(self.control, &problems)?;
         let recovered = self.session.recover(self.control)?;
-        let parent = self.find_parent()?;
         self.counters.enter(Stage::Compressing);
         let (tree, tally) = self.store_tree(parent.as_ref().map(|(_, snapshot)| snapshot))?;
         self.source.finish()?;
@@ -202,6 +202,16 @@ impl<'a> Backup<'a> {
         let id = self.session.put_snapshot(sealed)?;
         let errors = self.counters.errors.load(Ordering::Relaxed);
         Ok(BackupOutcome { id, snapshot, errors, recovered })
+    }
+
+    /// Loads the index and finds the parent. Neither needs the other, and either may be many answers of a far store.
+    fn look_back(&self) -> Result<Option<(Id, Snapshot)>> {
+        let mut loaded = Ok(());
+        let parent = std::thread::scope(|scope| {
+            scope.spawn(|| loaded = self.session.repository().load_index(self.control));
+            self.find_parent()
+        });
+        loaded.and(parent)
     }
 
     fn find_parent(&self) -> Result<Option<(Id, Snapshot)>> {

@@ -155,7 +155,6 @@ impl Shared {
         {
             return Ok(JobOutcome::BackedUp(Box::new(stored)));
         }
-        repository.load_index(control)?;
         let source = (job.source)()?;
         let source = source.as_ref();
         let outcome = archive::back_up(&session, source, &job.options, control, &self.backups, sink)?;

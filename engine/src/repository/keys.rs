@@ -33,14 +33,14 @@ pub struct KeyInfo {
     pub created: String,
 }
 
-/// Finds the key that opens with `password` and fits; if none fits, one that opens. An `init` that was cut off leaves a
+/// Finds the key among `ids` that opens with `password` and fits; if none fits, one that opens. An `init` that was cut off leaves a
 /// key that fits to nothing.
 pub(super) fn find(
     store: &Store,
+    mut ids: Vec<Id>,
     password: &SecretString,
     fits: impl Fn(&SealingKey) -> bool,
 ) -> Result<(Id, SealingKey)> {
-    let mut ids = list(store)?;
     ids.sort_unstable();
     let (mut unusable, mut unfit) = (None, None);
     for &id in ids.iter().take(MASTER_KEYS_TRIED_MAX) {
@@ -152,7 +152,8 @@ impl Repository {
     }
 }
 
-fn list(store: &Store) -> Result<Vec<Id>> {
+/// The keys there are, in no order.
+pub(super) fn list(store: &Store) -> Result<Vec<Id>> {
     let mut ids = Vec::new();
     store.list(FileKind::Key.folder(), |object| {
         ids.push(object.id);

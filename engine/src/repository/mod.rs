@@ -190,10 +190,16 @@ impl Repository {
         options: RepositoryOptions,
     ) -> Result<Arc<Self>> {
         let store = Store::open(location, settings)?;
-        let sealed = store.read(CONFIG_PATH, CONFIG_BYTES_MAX).map_err(|error| {
+        // Neither needs the other, and a far store's answers take their time.
+        let mut key_ids = Ok(Vec::new());
+        let sealed = std::thread::scope(|scope| {
+            scope.spawn(|| key_ids = keys::list(&store));
+            store.read(CONFIG_PATH, CONFIG_BYTES_MAX)
+        });
+        let sealed = sealed.map_err(|error| {
             if error.is_not_found() { Error::NoRepository { location: location.to_string() } } else { error }
         })?;
-        let (key_id, key) = keys::find(&store, password, |key| open_config(key, &sealed).is_ok())?;
+        let (key_id, key) = keys::find(&store, key_ids?, password, |key| open_config(key, &sealed).is_ok())?;
         let config = open_config(&key, &sealed)?;
         if !(1..=Config::VERSION).contains(&config.version) {
             return Err(Error::Invalid(format!(
@@ -309,7 +315,8 @@ impl Repository {
             return Ok(());
         }
         let _visit = self.at_work.visit();
-        keys::find(self.files.store(), password, |_| true).map(drop)
+        let store = self.files.store();
+        keys::find(store, keys::list(store)?, password, |_| true).map(drop)
     }
 
     /// Where it lies, without credentials.
