@@ -2,7 +2,9 @@
 //!
 //! Sixty-four samples spread over the bytes are taken together, and how often each value occurs in them is compared with what
 //! chance gives (Pearson's chi-squared). Text, tables, programs and pictures are far from it, and so is
-//! a chunk of which a thirtieth is text. So is what repeats within some ten KiB, for its values come again with it.
+//! a chunk of which a thirtieth is text. So is what repeats within some ten KiB, for its values come again with it. What is
+//! taken for random though zstd could shorten it is what looks random and comes twice farther apart than that within one
+//! chunk, as the same archive twice in an image; it takes space, no more.
 
 /// Shorter bytes are compressed before this would be known of them.
 const BYTES_MIN: usize = 512 << 10;

@@ -14,6 +14,7 @@ use std::time::Instant;
 use handmade::{Handmade, HandmadeBlob, file_node, folder_node, tree_text};
 use keepwell_engine::check::{Finding, FindingKind, ReadData};
 use keepwell_engine::control::Control;
+use keepwell_engine::error::Error;
 use keepwell_engine::format::BlobKind;
 use keepwell_engine::id::Id;
 use keepwell_engine::repository::{FileKind, SnapshotChoice};
@@ -299,4 +300,28 @@ fn bombs_are_what_they_claim() {
     assert!(Path::new(made.path()).is_dir());
     let (outcome, _) = made.check(ReadData::All).unwrap();
     assert_eq!(outcome.errors, 0);
+}
+
+#[test]
+fn an_index_file_of_absurd_size_is_refused_unread_and_the_sound_ones_are_noted() {
+    let made = Handmade::sound();
+    let sound = made.files(FileKind::Index);
+    // It comes last, so that what it claims is reckoned from the sound one's blobs.
+    let absurd = made.path().join(FileKind::Index.path(Id([0xff; 32])));
+    fs::File::create(&absurd).unwrap().set_len(1 << 40).unwrap();
+    let repository = made.open().unwrap();
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+    let before = status_bytes("VmRSS");
+    let error = repository.load_index(&Control::new()).unwrap_err();
+    assert!(matches!(&error, Error::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("ffffffff"), "{error}");
+    let grown = status_bytes("VmHWM").saturating_sub(before);
+    assert!(grown < GROWTH_BYTES_MAX, "{grown} bytes for an index that was not read");
+
+    // What was loaded before the error is known to be loaded: its removal is noticed.
+    assert!(repository.has_index() && repository.index().blob_count() > 0);
+    fs::remove_file(&absurd).unwrap();
+    sound.iter().for_each(|path| made.remove(path));
+    repository.load_index(&Control::new()).unwrap();
+    assert_eq!(repository.index().blob_count(), 0);
 }

@@ -9,9 +9,10 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use keepwell_engine::archive::{BackupOptions, BackupOutcome, back_up};
+use keepwell_engine::archive::{BackupOptions, BackupOutcome, ChangeDetection, back_up};
 use keepwell_engine::check::{CheckOptions, ReadData, check};
 use keepwell_engine::clock::SystemClock;
 use keepwell_engine::compute::ComputeSlots;
@@ -37,6 +38,8 @@ enum Event {
     Read(&'static str, Arc<dyn Fn() + Send + Sync>),
     /// Once the entry of this name was listed with those before it, and nothing of it was opened.
     Listed(&'static str, Arc<dyn Fn() + Send + Sync>),
+    /// When the attributes of the file of this name are asked for.
+    Completed(&'static str, Arc<dyn Fn() + Send + Sync>),
     /// Reading the file of this name fails after its first bytes.
     Fails(&'static str),
 }
@@ -108,6 +111,11 @@ struct ChangingFile {
 
 impl FileContent for ChangingFile {
     fn complete(&self, node: &mut Node, problems: &dyn Problems) {
+        if let Event::Completed(name, act) = &self.event
+            && self.name == name.as_bytes()
+        {
+            act();
+        }
         self.file.complete(node, problems);
     }
     fn open(&self) -> Result<Box<dyn Read + Send>> {
@@ -191,12 +199,15 @@ impl Scene {
     }
 
     fn back_up(&self, source: &dyn Source) -> (BackupOutcome, Vec<String>) {
+        self.back_up_with(source, &BackupOptions::default())
+    }
+
+    fn back_up_with(&self, source: &dyn Source, options: &BackupOptions) -> (BackupOutcome, Vec<String>) {
         let control = Control::new();
         let session = self.repository.begin(false, &control).unwrap();
         let told = Told::default();
         let compute = ComputeSlots::of_this_machine();
-        let outcome =
-            back_up(&session, source, &BackupOptions::default(), &control, &compute, &told).unwrap();
+        let outcome = back_up(&session, source, options, &control, &compute, &told).unwrap();
         (outcome, told.0.into_inner().unwrap())
     }
 
@@ -372,4 +383,48 @@ fn what_appears_or_vanishes_before_it_is_looked_at_is_no_problem() {
     assert!(scene.node(&outcome, "z").is_none() && scene.node(&outcome, "y appears").is_none());
     assert_eq!(scene.restored(&outcome, "a"), b"first");
     scene.assert_sound();
+}
+
+#[test]
+fn attributes_of_unchanged_files_are_asked_for_only_where_the_parent_may_lack_some() {
+    let mut scene = Scene::new();
+    let asked = |scene: &Scene, options: &BackupOptions| {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counting = count.clone();
+        let act = happening(move || {
+            counting.fetch_add(1, Ordering::Relaxed);
+        });
+        let event = Event::Completed("a", act);
+        scene.back_up_with(&ChangingSource { files: scene.files(), event }, options);
+        count.load(Ordering::Relaxed)
+    };
+    let plain = BackupOptions::default();
+    let other_version = BackupOptions { program_version: "another".into(), ..plain.clone() };
+    let change_detection = ChangeDetection { ignore_ctime: true, ..ChangeDetection::default() };
+    let ignoring_ctime = BackupOptions { change_detection, ..plain.clone() };
+    assert_eq!(asked(&scene, &plain), 1, "a new file");
+    assert_eq!(asked(&scene, &plain), 0, "nothing has changed");
+    assert_eq!(asked(&scene, &other_version), 1, "another version may have recorded less");
+    assert_eq!(asked(&scene, &other_version), 0);
+    assert_eq!(asked(&scene, &plain), 1, "the same, the other way");
+    assert_eq!(asked(&scene, &ignoring_ctime), 1, "who sets an attribute changes the ctime");
+    let mut options = RepositoryOptions::default();
+    options.identity.uid += 1;
+    let (location, settings) = (scene.repository.location().clone(), StoreSettings::default());
+    scene.repository = Repository::open(&location, &settings, &PASSWORD.to_owned().into(), options).unwrap();
+    assert_eq!(asked(&scene, &plain), 1, "another user may have been shown fewer");
+    assert_eq!(asked(&scene, &plain), 0);
+}
+
+#[test]
+fn a_path_that_is_missing_each_time_takes_no_backup_its_parent() {
+    let scene = Scene::new();
+    let paths = vec![scene.path(""), scene.path("never there")];
+    let source = || FilesSource::new(paths.clone(), FilesOptions::default(), Arc::new(SystemClock)).unwrap();
+    let (first, told) = scene.back_up(&source());
+    assert_eq!(told.len(), 1, "{told:?}");
+    let (second, _) = scene.back_up(&source());
+    assert_eq!(second.snapshot.parent, Some(first.id));
+    let (third, _) = scene.back_up(&scene.files());
+    assert_eq!(third.snapshot.parent, Some(second.id), "the same paths were stored");
 }

@@ -10,6 +10,7 @@
 
 mod large_file;
 mod open_tree;
+mod parent;
 mod previous;
 mod queue;
 mod small_files;
@@ -24,6 +25,7 @@ use chrono::{DateTime, FixedOffset};
 use keepwell_messages::Stage;
 use parking_lot::Mutex;
 
+pub use parent::Parent;
 pub use previous::ChangeDetection;
 
 use crate::compress::{self, Compression};
@@ -34,7 +36,7 @@ use crate::format::{Snapshot, SnapshotSummary};
 use crate::id::Id;
 use crate::pace::Pace;
 use crate::report::{Counters, Meter, Problem, ReportSink, with_ticks};
-use crate::repository::{Recovered, Session, SnapshotChoice, Stored};
+use crate::repository::{Recovered, Session, Stored};
 use crate::source::{Problems, Source, Totals};
 use open_tree::OpenTree;
 use queue::{FolderWork, Queue};
@@ -62,18 +64,6 @@ pub struct BackupOptions {
     pub limits: BackupLimits,
     /// Named in the snapshot.
     pub program_version: String,
-}
-
-/// What unchanged files are recognised by.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Parent {
-    /// The latest snapshot of the same host and paths.
-    #[default]
-    Latest,
-    /// None: read everything.
-    Nothing,
-    /// This one.
-    Snapshot(Id),
 }
 
 /// How fast one backup may go, beside what its store is limited to. Kept over the long run: a chunk, of up to 8 MiB, is
@@ -186,8 +176,9 @@ impl<'a> Backup<'a> {
     fn run(&mut self, started: SystemTime) -> Result<BackupOutcome> {
         let problems = ToldProblems { sink: self.sink, counters: self.counters };
         self.counters.enter(Stage::Preparing);
-        let parent = self.look_back()?;
+        let candidates = self.look_back()?;
         self.source.prepare(self.control, &problems)?;
+        let parent = self.options.parent.choose(candidates, &self.source.paths());
         let recovered = self.session.recover(self.control)?;
         self.counters.enter(Stage::Compressing);
         let (tree, tally) = self.store_tree(parent.as_ref().map(|(_, snapshot)| snapshot))?;
@@ -204,30 +195,15 @@ impl<'a> Backup<'a> {
         Ok(BackupOutcome { id, snapshot, errors, recovered })
     }
 
-    /// Loads the index and finds the parent. Neither needs the other, and either may be many answers of a far store.
-    fn look_back(&self) -> Result<Option<(Id, Snapshot)>> {
+    /// Loads the index, and finds what the parent may be, oldest first. Neither needs the other, and either may be
+    /// many answers of a far store.
+    fn look_back(&self) -> Result<Vec<(Id, Snapshot)>> {
         let mut loaded = Ok(());
-        let parent = std::thread::scope(|scope| {
+        let candidates = std::thread::scope(|scope| {
             scope.spawn(|| loaded = self.session.repository().load_index(self.control));
-            self.find_parent()
+            self.options.parent.candidates(self.session.repository(), self.hostname())
         });
-        loaded.and(parent)
-    }
-
-    fn find_parent(&self) -> Result<Option<(Id, Snapshot)>> {
-        let repository = self.session.repository();
-        match &self.options.parent {
-            Parent::Nothing => Ok(None),
-            Parent::Snapshot(id) => Ok(Some((*id, repository.read_snapshot(*id)?))),
-            Parent::Latest => {
-                let paths = self.source.paths();
-                let choice = SnapshotChoice { hosts: vec![self.hostname()], ..SnapshotChoice::default() };
-                let mut told = |id, error| tracing::warn!(%id, %error, "a snapshot cannot be read");
-                let mut snapshots = repository.snapshots(&choice, &mut told)?;
-                snapshots.retain(|(_, snapshot)| same_paths(&snapshot.paths, &paths));
-                Ok(snapshots.pop())
-            }
-        }
+        loaded.and(candidates)
     }
 
     /// Reads the source and stores its tree.
@@ -396,13 +372,4 @@ impl Problems for ToldProblems<'_> {
     fn not_stored(&self, path: &str, why: &str) {
         self.sink.problem(&Problem { path: path.into(), why: why.into(), is_error: false });
     }
-}
-
-fn same_paths(left: &[String], right: &[String]) -> bool {
-    let sorted = |paths: &[String]| {
-        let mut paths = paths.to_vec();
-        paths.sort_unstable();
-        paths
-    };
-    sorted(left) == sorted(right)
 }

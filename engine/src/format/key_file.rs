@@ -141,9 +141,15 @@ mod tests {
     fn hostile_parameters_are_refused_before_any_work() {
         let key = SealingKey::random().expect("randomness");
         let good = KeyFile::seal(&key, "p", String::new(), String::new(), String::new()).expect("sealed");
-        for (n, r, p) in
-            [(1 << 40, 8, 1), (0, 8, 1), (3, 8, 1), (1 << 15, u32::MAX, 1), (2, 8, u32::MAX), (0, 0, 0)]
-        {
+        for (n, r, p) in [
+            (1 << 40, 8, 1),
+            (0, 8, 1),
+            (3, 8, 1),
+            (1 << 15, u32::MAX, 1),
+            (2, 8, u32::MAX),
+            (2, 1, 1 << 24),
+            (0, 0, 0),
+        ] {
             let bad = KeyFile { n, r, p, ..good.clone() };
             assert!(bad.open("p").is_err(), "N={n} r={r} p={p}");
         }

@@ -37,11 +37,10 @@ pub struct KeyInfo {
 /// key that fits to nothing.
 pub(super) fn find(
     store: &Store,
-    mut ids: Vec<Id>,
+    ids: &[Id],
     password: &SecretString,
     fits: impl Fn(&SealingKey) -> bool,
 ) -> Result<(Id, SealingKey)> {
-    ids.sort_unstable();
     let (mut unusable, mut unfit) = (None, None);
     for &id in ids.iter().take(MASTER_KEYS_TRIED_MAX) {
         match read(store, id).and_then(|file| file.open(password.expose_secret())) {
@@ -152,13 +151,14 @@ impl Repository {
     }
 }
 
-/// The keys there are, in no order.
+/// The keys there are, in order.
 pub(super) fn list(store: &Store) -> Result<Vec<Id>> {
     let mut ids = Vec::new();
     store.list(FileKind::Key.folder(), |object| {
         ids.push(object.id);
         Ok(())
     })?;
+    ids.sort_unstable();
     Ok(ids)
 }
 

@@ -29,7 +29,7 @@ const RESERVED_TIMES_MAX: usize = 64;
 impl Repository {
     /// Brings the index up to date with the repository. What other processes
     /// removed is forgotten, what they added is read. Call it after taking the
-    /// lock, and after listing snapshots that are to be read.
+    /// lock, and after listing snapshots that are to be read; a backup can do without what its parent has since.
     pub fn load_index(&self, control: &Control) -> Result<()> {
         control.checkpoint()?;
         // Taken before listing: an index file that a session of this process writes

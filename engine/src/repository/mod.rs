@@ -199,7 +199,16 @@ impl Repository {
         let sealed = sealed.map_err(|error| {
             if error.is_not_found() { Error::NoRepository { location: location.to_string() } } else { error }
         })?;
-        let (key_id, key) = keys::find(&store, key_ids?, password, |key| open_config(key, &sealed).is_ok())?;
+        let key_ids = key_ids?;
+        let find = |ids: &[Id]| keys::find(&store, ids, password, |key| open_config(key, &sealed).is_ok());
+        let (key_id, key) = match find(&key_ids) {
+            // They may have come after the list: an `init` writes a key, then the config.
+            Err(error) => match keys::list(&store)? {
+                again if again != key_ids => find(&again)?,
+                _ => return Err(error),
+            },
+            found => found?,
+        };
         let config = open_config(&key, &sealed)?;
         if !(1..=Config::VERSION).contains(&config.version) {
             return Err(Error::Invalid(format!(
@@ -316,7 +325,7 @@ impl Repository {
         }
         let _visit = self.at_work.visit();
         let store = self.files.store();
-        keys::find(store, keys::list(store)?, password, |_| true).map(drop)
+        keys::find(store, &keys::list(store)?, password, |_| true).map(drop)
     }
 
     /// Where it lies, without credentials.

@@ -24,6 +24,8 @@ pub const PACK_BYTES_MIN: u32 = 4 << 20;
 pub const PACK_BYTES_MAX: u32 = 128 << 20;
 /// Open packs of one kind.
 const OPEN_PACKS: usize = 2;
+/// What a header has to have room for beyond its entries: one more of them, and what sealing adds.
+const HEADER_ROOM_BYTES: usize = 96;
 /// Buffers kept for the next packs: faulting fresh memory in costs as much as copying.
 const SPARE_BUFFERS_MAX: usize = 4;
 /// What a buffer keeps beyond the size of a pack: the last blob of most packs, and the header.
@@ -61,7 +63,8 @@ impl OpenPack {
     }
 
     fn is_full(&self, pack_bytes: usize) -> bool {
-        self.body.length_bytes() >= pack_bytes || self.header_bytes + 64 > pack_header::HEADER_BYTES_MAX
+        self.body.length_bytes() >= pack_bytes
+            || self.header_bytes + HEADER_ROOM_BYTES > pack_header::HEADER_BYTES_MAX
     }
 
     /// Takes its blobs, in order, out of a pack that gets no more of them.
@@ -160,7 +163,8 @@ impl Packer {
             if let [first, second] = of_kind.as_mut_slice()
                 && let Some(bytes) = second.body.held_whole()
                 && first.body.length_bytes() + bytes.len() < self.pack_bytes
-                && first.header_bytes + second.header_bytes + 64 <= pack_header::HEADER_BYTES_MAX
+                && first.header_bytes + second.header_bytes + HEADER_ROOM_BYTES
+                    <= pack_header::HEADER_BYTES_MAX
             {
                 first.merge(second, bytes);
                 if let Some(merged) = of_kind.pop() {

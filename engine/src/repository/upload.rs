@@ -91,7 +91,7 @@ impl Ticket {
         let (store, path) = (self.repository.files.store(), FileKind::Pack.path(id));
         match body? {
             Body::Held(bytes) => store.write(&path, bytes)?,
-            Body::Drafted(draft) => store.write_draft(&path, draft)?,
+            Body::Drafted(draft) => store.write_draft(&path, id, draft)?,
         }
         self.repository.note_stored(IndexedPack { id, blobs: self.blobs.clone() });
         Ok(())

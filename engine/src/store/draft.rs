@@ -18,6 +18,7 @@ use super::http::ANSWER_BYTES_MAX;
 use super::traffic::Direction;
 use super::{Store, local, object_path};
 use crate::error::{Error, Result};
+use crate::id::Id;
 
 /// What was written of an object so far.
 #[derive(Debug)]
@@ -84,25 +85,29 @@ impl Store {
         }
     }
 
-    /// Makes a draft the object at `path`, in place of one that is there; as durable as one that was written at once.
-    pub(crate) fn write_draft(&self, path: &str, draft: Draft) -> Result<()> {
-        let Some((local, _)) = &self.shared.local else { return self.write_copy(path, draft) };
+    /// Makes a draft, whose digest is `id`, the object at `path`, in place of one that is there; as durable as one that was
+    /// written at once.
+    pub(crate) fn write_draft(&self, path: &str, id: Id, draft: Draft) -> Result<()> {
+        let Some((local, _)) = &self.shared.local else { return self.write_copy(path, id, draft) };
         let at = object_path(path)?;
         self.pass(path, Direction::Up, draft.length_bytes as usize);
         match self.call_raw(path, ANSWER_BYTES_MAX, || local.name(&at, draft.file.clone())) {
             Ok(true) => Ok(()),
             Ok(false) => {
                 self.shared.has_drafts.store(false, Ordering::Relaxed);
-                self.write_copy(path, draft)
+                self.write_copy(path, id, draft)
             }
             Err(failed) => Err(self.failure("write", path, failed)),
         }
     }
 
-    fn write_copy(&self, path: &str, draft: Draft) -> Result<()> {
+    fn write_copy(&self, path: &str, id: Id, draft: Draft) -> Result<()> {
         // What could not be written after all is told by nobody else.
         let synced = draft.file.sync_data().and_then(|()| draft.read_back(0));
         let bytes = synced.map_err(|error| self.draft_lost(path, error))?;
+        if Id::of(&bytes) != id {
+            return Err(self.draft_lost(path, io::ErrorKind::InvalidData.into()));
+        }
         // There may not be room for both.
         drop(draft);
         self.write(path, Bytes::from(bytes))
@@ -151,7 +156,7 @@ mod tests {
         draft.append(b"bytes").unwrap();
         assert_eq!((draft.length_bytes(), draft.read_back(3).unwrap()), (10, b"some bytes".to_vec()));
         assert_eq!(files_below(folder.path()), [""; 0]);
-        store.write_draft("data/ab/abc", draft).unwrap();
+        store.write_draft("data/ab/abc", Id::of(b"some bytes"), draft).unwrap();
         assert_eq!(files_below(folder.path()), ["abc"]);
         assert_eq!(store.read("data/ab/abc", 100).unwrap(), "some bytes");
         let made = std::fs::metadata(folder.path().join("data/ab/abc")).unwrap();
@@ -160,7 +165,7 @@ mod tests {
         let mut other = store.begin_draft().unwrap();
         other.append(b"others").unwrap();
         std::fs::remove_dir_all(folder.path().join("data/cd")).unwrap();
-        store.write_draft("data/cd/cde", other).unwrap();
+        store.write_draft("data/cd/cde", Id::of(b"others"), other).unwrap();
         assert_eq!(store.read("data/cd/cde", 100).unwrap(), "others", "a folder that is missing is made");
     }
 
@@ -174,7 +179,7 @@ mod tests {
         assert_ne!(device(folder.path()), device(elsewhere.path()), "two file systems are needed");
         let mut draft = store.begin_draft().unwrap();
         draft.append(b"some bytes").unwrap();
-        store.write_draft("data/ab/abc", draft).unwrap();
+        store.write_draft("data/ab/abc", Id::of(b"some bytes"), draft).unwrap();
         assert_eq!(store.read("data/ab/abc", 100).unwrap(), "some bytes");
         assert_eq!(files_below(elsewhere.path()), ["abc"]);
         assert!(store.begin_draft().is_none(), "not tried a second time");
@@ -187,7 +192,7 @@ mod tests {
         std::fs::create_dir(folder.path().join("data/ab/abc")).unwrap();
         let mut draft = store.begin_draft().unwrap();
         draft.append(b"some bytes").unwrap();
-        let error = store.write_draft("data/ab/abc", draft).unwrap_err().to_string();
+        let error = store.write_draft("data/ab/abc", Id::of(b"some bytes"), draft).unwrap_err().to_string();
         assert!(error.contains("data/ab/abc") && error.contains("write"), "{error}");
         assert_eq!(files_below(folder.path()), [""; 0]);
     }

@@ -66,8 +66,8 @@ pub(super) fn name_whole(path: &Path, file: &File) -> io::Result<bool> {
     let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
     let link = |staging: &Path| Ok(linkat(CWD, &unnamed, CWD, staging, AtFlags::SYMLINK_FOLLOW)?);
     // Whoever finds it under a staging name sees that somebody is at work on it.
-    file.set_modified(SystemTime::now())?;
-    let ((), staging) = match with_staging_name(path, link) {
+    let touched = file.set_modified(SystemTime::now());
+    let ((), staging) = match touched.and_then(|()| with_staging_name(path, link)) {
         Ok(linked) => linked,
         Err(error) => {
             tracing::debug!(%error, "a file without a name gets none");

@@ -14,8 +14,6 @@ use std::arch::x86_64::{
     _mm512_slli_epi64, _mm512_srli_epi64, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 
-use zeroize::Zeroizing;
-
 const BLOCK_BYTES: usize = 16;
 const LANES: usize = 8;
 const GROUP_BYTES: usize = LANES * BLOCK_BYTES;
@@ -88,10 +86,10 @@ fn evaluate(r: u128, text: &[u8]) -> Limbs {
 }
 
 /// r, r^2, … r^8.
-fn powers(r: u128) -> Zeroizing<[Limbs; LANES]> {
+fn powers(r: u128) -> [Limbs; LANES] {
     let limb = |shift: u32, bits: u64| (r >> shift) as u64 & bits;
     let first = [limb(0, BITS_44), limb(44, BITS_44), limb(88, BITS_42)];
-    let mut powers = Zeroizing::new([first; LANES]);
+    let mut powers = [first; LANES];
     for at in 1..LANES {
         let [a0, a1, a2] = powers[at - 1].map(u128::from);
         let [b0, b1, b2] = first.map(u128::from);
