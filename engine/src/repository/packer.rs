@@ -24,8 +24,8 @@ pub const PACK_BYTES_MIN: u32 = 4 << 20;
 pub const PACK_BYTES_MAX: u32 = 128 << 20;
 /// Open packs of one kind.
 const OPEN_PACKS: usize = 2;
-/// What a header has to have room for beyond its entries: one more of them, and what sealing adds.
-const HEADER_ROOM_BYTES: usize = 96;
+/// A pack of tiny blobs ends here: what it takes in memory to name them stays a few MiB, as in the index.
+const PACK_BLOBS_MAX: usize = 50_000;
 /// Buffers kept for the next packs: faulting fresh memory in costs as much as copying.
 const SPARE_BUFFERS_MAX: usize = 4;
 /// What a buffer keeps beyond the size of a pack: the last blob of most packs, and the header.
@@ -35,7 +35,6 @@ const SPARE_OVERSHOOT_BYTES: usize = 1 << 20;
 pub struct OpenPack {
     body: PackBody,
     blobs: Vec<PackedBlob>,
-    header_bytes: usize,
 }
 
 impl OpenPack {
@@ -47,7 +46,6 @@ impl OpenPack {
             length_bytes: blob.sealed.len() as u32,
             uncompressed_bytes: blob.uncompressed_bytes,
         };
-        self.header_bytes += packed.header_entry_bytes();
         self.body.append(blob.sealed);
         self.blobs.push(packed);
     }
@@ -56,15 +54,13 @@ impl OpenPack {
     fn merge(&mut self, other: &OpenPack, bytes: &[u8]) {
         let shift = self.body.length_bytes() as u32;
         self.body.append(bytes);
-        self.header_bytes += other.header_bytes;
         self.blobs.extend(
             other.blobs.iter().map(|blob| PackedBlob { offset_bytes: blob.offset_bytes + shift, ..*blob }),
         );
     }
 
     fn is_full(&self, pack_bytes: usize) -> bool {
-        self.body.length_bytes() >= pack_bytes
-            || self.header_bytes + HEADER_ROOM_BYTES > pack_header::HEADER_BYTES_MAX
+        self.body.length_bytes() >= pack_bytes || self.blobs.len() >= PACK_BLOBS_MAX
     }
 
     /// Takes its blobs, in order, out of a pack that gets no more of them.
@@ -163,8 +159,7 @@ impl Packer {
             if let [first, second] = of_kind.as_mut_slice()
                 && let Some(bytes) = second.body.held_whole()
                 && first.body.length_bytes() + bytes.len() < self.pack_bytes
-                && first.header_bytes + second.header_bytes + HEADER_ROOM_BYTES
-                    <= pack_header::HEADER_BYTES_MAX
+                && first.blobs.len() + second.blobs.len() <= PACK_BLOBS_MAX
             {
                 first.merge(second, bytes);
                 if let Some(merged) = of_kind.pop() {
@@ -191,7 +186,7 @@ impl Packer {
         // All at once: growing would leave the allocator with every size on the way. What is not used is not there.
         let fresh = || Vec::with_capacity(self.pack_bytes + SPARE_OVERSHOOT_BYTES);
         let bytes = self.spare.lock().pop().unwrap_or_else(fresh);
-        OpenPack { body: PackBody::new(bytes, self.drafts.clone()), blobs: Vec::new(), header_bytes: 0 }
+        OpenPack { body: PackBody::new(bytes, self.drafts.clone()), blobs: Vec::new() }
     }
 
     fn packs(&self, kind: BlobKind) -> &[Mutex<Option<OpenPack>>; OPEN_PACKS] {

@@ -252,11 +252,12 @@ impl Session {
         // The lock on what is pending is kept while writing: two sessions that end
         // together must each find their packs indexed when they return.
         let mut pending = self.repository.pending_index.lock();
-        let Some(file) = pending.file() else { return Ok(()) };
-        self.ensure_writable()?;
-        let id = self.repository.files.write(FileKind::Index, &file.to_json())?;
-        self.repository.note_index_written(id, file);
-        pending.clear();
+        while let Some(file) = pending.file() {
+            self.ensure_writable()?;
+            let id = self.repository.files.write(FileKind::Index, &file.to_json())?;
+            self.repository.note_index_written(id, file);
+            pending.forget_file();
+        }
         Ok(())
     }
 
