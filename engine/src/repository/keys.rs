@@ -33,14 +33,15 @@ pub struct KeyInfo {
     pub created: String,
 }
 
-/// Finds the key among `ids` that opens with `password` and fits; if none fits, one that opens. An `init` that was cut off leaves a
+/// Finds the key that opens with `password` and fits; if none fits, one that opens. An `init` that was cut off leaves a
 /// key that fits to nothing.
 pub(super) fn find(
     store: &Store,
-    ids: &[Id],
     password: &SecretString,
     fits: impl Fn(&SealingKey) -> bool,
 ) -> Result<(Id, SealingKey)> {
+    let mut ids = list(store)?;
+    ids.sort_unstable();
     let (mut unusable, mut unfit) = (None, None);
     for &id in ids.iter().take(MASTER_KEYS_TRIED_MAX) {
         match read(store, id).and_then(|file| file.open(password.expose_secret())) {
@@ -151,14 +152,12 @@ impl Repository {
     }
 }
 
-/// The keys there are, in order.
-pub(super) fn list(store: &Store) -> Result<Vec<Id>> {
+fn list(store: &Store) -> Result<Vec<Id>> {
     let mut ids = Vec::new();
     store.list(FileKind::Key.folder(), |object| {
         ids.push(object.id);
         Ok(())
     })?;
-    ids.sort_unstable();
     Ok(ids)
 }
 

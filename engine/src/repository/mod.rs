@@ -190,25 +190,10 @@ impl Repository {
         options: RepositoryOptions,
     ) -> Result<Arc<Self>> {
         let store = Store::open(location, settings)?;
-        // Neither needs the other, and a far store's answers take their time.
-        let mut key_ids = Ok(Vec::new());
-        let sealed = std::thread::scope(|scope| {
-            scope.spawn(|| key_ids = keys::list(&store));
-            store.read(CONFIG_PATH, CONFIG_BYTES_MAX)
-        });
-        let sealed = sealed.map_err(|error| {
+        let sealed = store.read(CONFIG_PATH, CONFIG_BYTES_MAX).map_err(|error| {
             if error.is_not_found() { Error::NoRepository { location: location.to_string() } } else { error }
         })?;
-        let key_ids = key_ids?;
-        let find = |ids: &[Id]| keys::find(&store, ids, password, |key| open_config(key, &sealed).is_ok());
-        let (key_id, key) = match find(&key_ids) {
-            // They may have come after the list: an `init` writes a key, then the config.
-            Err(error) => match keys::list(&store)? {
-                again if again != key_ids => find(&again)?,
-                _ => return Err(error),
-            },
-            found => found?,
-        };
+        let (key_id, key) = keys::find(&store, password, |key| open_config(key, &sealed).is_ok())?;
         let config = open_config(&key, &sealed)?;
         if !(1..=Config::VERSION).contains(&config.version) {
             return Err(Error::Invalid(format!(
@@ -324,8 +309,7 @@ impl Repository {
             return Ok(());
         }
         let _visit = self.at_work.visit();
-        let store = self.files.store();
-        keys::find(store, &keys::list(store)?, password, |_| true).map(drop)
+        keys::find(self.files.store(), password, |_| true).map(drop)
     }
 
     /// Where it lies, without credentials.
