@@ -71,17 +71,14 @@ impl Repository {
         let listed = self.files.ids(FileKind::Index)?;
         let mut loaded = self.index_files.lock();
         let sound = Mutex::new(Vec::new());
-        let insert = |file: &IndexFile, id| {
-            // First: whatever ends the loading, what is in the index is known to be.
-            sound.lock().push(id);
-            self.insert_into_index(file);
-        };
         let look = || control.ensure_not_cancelled();
         let outcome =
             for_each_in_parallel(&listed, parsers(), &look, &|id| match self.read_stored_index_file(id) {
                 Ok(file) => {
                     each(id, Ok(&file))?;
-                    insert(&file, id);
+                    // First: whatever ends the loading, what is in the index is known to be.
+                    sound.lock().push(id);
+                    self.insert_into_index(&file);
                     Ok(())
                 }
                 Err(error) => each(id, Err(error)),

@@ -104,15 +104,16 @@ impl PackBody {
         if self.draft.is_none() {
             self.draft = store.begin_draft();
         }
-        let appended = self.draft.as_mut().map(|draft| draft.append(&self.held));
-        if let Some(Ok(())) = appended {
-            self.held.clear();
-            self.hashed = 0;
-            return;
-        }
-        self.drafts = None;
-        if let Some(Err(error)) = appended {
-            tracing::debug!(%error, "the rest of a pack is kept in memory");
+        match self.draft.as_mut().map(|draft| draft.append(&self.held)) {
+            Some(Ok(())) => {
+                self.held.clear();
+                self.hashed = 0;
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the rest of a pack is kept in memory");
+                self.drafts = None;
+            }
+            None => self.drafts = None,
         }
     }
 }

@@ -126,13 +126,12 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::store::local::LocalStore;
     use crate::store::{Location, StoreSettings};
 
     fn store_in(folder: &Path) -> Store {
         let location = Location::parse(folder.to_str().unwrap(), Path::new("/")).unwrap();
         let store = Store::open(&location, &StoreSettings::default()).unwrap();
-        LocalStore::new(folder.to_path_buf()).prepare_layout().unwrap();
+        store.prepare_layout().unwrap();
         store
     }
 
